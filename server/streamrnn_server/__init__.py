@@ -1,0 +1,1 @@
+"""The server: live streams in, predictions out to browsers."""

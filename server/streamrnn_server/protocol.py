@@ -1,0 +1,364 @@
+"""The wire between server, page and senders: every message, and nothing about sockets.
+
+Control messages are JSON objects told apart by "type"; samples and overviews are binary columns.
+web/src/protocol.ts is the same in TypeScript, and tests/golden_frames.json holds both to the same
+bytes. For people: docs/serve.md.
+
+    viewers  /live    ◀─ Hello, Streams, Status, Gap, Error, Samples, Overview
+                      ─▶ Watch, Ack, Pause, Resume
+    senders  /ingest  ◀─ Taken
+                      ─▶ lines of NDJSON (ingest.py)
+
+Binary messages are little-endian: a header of 16 bytes (HEADER), then
+    samples   for each chunk: CHUNK (32 bytes), f64 t[n], f32 x[C][n], f32 y[O][n], i8 h[n][U],
+              zeros up to a multiple of 8
+    overview  u32 n, u32 0, then columns of n in the order of OVERVIEW_COLUMNS, zeros likewise
+NaN means missing there; in JSON it is null. Every part begins at a multiple of its size, so that a
+browser can lay typed arrays over a message without copying.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+VERSION = 1
+SUBPROTOCOL = "streamrnn.v1"
+
+# Close codes of ours (4000-4999 are for applications, RFC 6455 section 7.4.2).
+CLOSE_TOKEN = 4401
+CLOSE_STALLED = 4408
+
+# Flow control counts binary messages: a viewer acknowledges every ACK_EVERY, and the server stops
+# when WINDOW are not acknowledged.
+WINDOW = 16
+ACK_EVERY = 8
+
+HISTORY = 1  # chunk flag: these samples were there before the viewer asked for the stream
+NOT_SAMPLED = -128  # h of a sample whose hidden state nobody looked at; 127 = +1.0
+
+_Kind = Literal["sensor", "tokens"]
+_State = Literal["starting", "live"]
+_SourceState = Literal["waiting", "running", "ended", "failed"]
+
+
+# --- control messages ----------------------------------------------------------------------------
+
+
+class Channel(msgspec.Struct, frozen=True):
+    name: str
+    unit: str
+
+
+class Column(msgspec.Struct, frozen=True):
+    """What one column of y means: streamrnn.step.Output."""
+
+    name: str
+    kind: str
+    channel: int
+    ahead: int
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Streams with the same channels and the same step."""
+
+    id: int
+    kind: _Kind
+    channels: list[Channel]
+    target: int
+    outputs: list[Column]
+    units: int
+    reasons: list[str]
+    vocabulary: list[str] | None
+
+
+class StreamInfo(msgspec.Struct, frozen=True):
+    id: int
+    key: str
+    group: int
+    seq: int  # of its newest sample; -1 before the first
+    spark: list[float | None]  # newest last, at most 60 values of past overviews
+
+
+class Hello(msgspec.Struct, tag_field="type", tag="hello", frozen=True):
+    """The first message. Sequence numbers count within `epoch`, drawn when the server starts."""
+
+    version: int
+    epoch: int
+    name: str
+    server: str
+    now: float
+    started: float
+    groups: list[Group]
+    streams: list[StreamInfo]
+
+
+class Streams(msgspec.Struct, tag_field="type", tag="streams", frozen=True):
+    """Groups and streams that came up since the last such message."""
+
+    groups: list[Group]
+    streams: list[StreamInfo]
+
+
+class LastRefused(msgspec.Struct, frozen=True):
+    t: float
+    kind: str
+    where: str
+    error: str
+
+
+class RefusedCounts(msgspec.Struct, frozen=True):
+    total: int
+    kinds: dict[str, int]
+    last: LastRefused | None
+
+
+class SourceInfo(msgspec.Struct, frozen=True):
+    name: str
+    state: _SourceState
+    detail: str
+
+
+class Status(msgspec.Struct, tag_field="type", tag="status", frozen=True):
+    """Every second. Latency: from the arrival of a sample until its prediction was published."""
+
+    now: float
+    state: _State
+    detail: str
+    samples: int
+    samples_per_s: float
+    latency_p50_s: float | None
+    latency_p99_s: float | None
+    viewers: int
+    refused: RefusedCounts
+    sources: list[SourceInfo]
+
+
+class Gap(msgspec.Struct, tag_field="type", tag="gap", frozen=True):
+    """Samples first..last (inclusive) of the stream will never come to this viewer."""
+
+    stream: int
+    first: int
+    last: int
+
+
+class Error(msgspec.Struct, tag_field="type", tag="error", frozen=True):
+    error: str
+
+
+class WatchStream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: int
+    after: int | None = None
+
+
+class Watch(msgspec.Struct, tag_field="type", tag="watch", frozen=True, forbid_unknown_fields=True):
+    """Replaces the set of streams whose samples the viewer gets.
+
+    With the server's own epoch a stream goes on after sample `after`; else it begins with its
+    newest `history` samples. A stream that was in the set goes on where it was, never again with
+    what this connection was sent already.
+    """
+
+    streams: list[WatchStream]
+    epoch: int | None = None
+    history: int = 2000
+
+
+class Ack(msgspec.Struct, tag_field="type", tag="ack", frozen=True, forbid_unknown_fields=True):
+    """`frames`: binary messages received on this connection so far."""
+
+    frames: int
+
+
+class Pause(msgspec.Struct, tag_field="type", tag="pause", frozen=True, forbid_unknown_fields=True):
+    """Nothing but status, please."""
+
+
+class Resume(
+    msgspec.Struct, tag_field="type", tag="resume", frozen=True, forbid_unknown_fields=True
+):
+    pass
+
+
+class RefusedLine(msgspec.Struct, frozen=True):
+    line: int  # counted from 1
+    kind: str
+    error: str
+
+
+class Taken(msgspec.Struct, tag_field="type", tag="ack", frozen=True):
+    """To a sender, for each of its messages: lines taken into the pipeline, and refused ones."""
+
+    message: int  # counted from 1 on this connection
+    taken: int
+    refused: list[RefusedLine]
+
+
+ToViewer = Hello | Streams | Status | Gap | Error
+FromViewer = Watch | Ack | Pause | Resume
+
+_encode = msgspec.json.Encoder().encode
+_from_viewer: msgspec.json.Decoder[FromViewer] = msgspec.json.Decoder(FromViewer)
+_to_viewer: msgspec.json.Decoder[ToViewer] = msgspec.json.Decoder(ToViewer)
+
+
+class ProtocolError(ValueError):
+    """A message that is not what this file says."""
+
+
+def encode(message: ToViewer | FromViewer | Taken) -> str:
+    """JSON text of a control message; a float that is not finite becomes null."""
+    return _encode(message).decode()
+
+
+def decode_viewer(text: str | bytes) -> FromViewer:
+    """A viewer's message. Raises ProtocolError, saying where and what is wrong."""
+    if isinstance(text, bytes):
+        raise ProtocolError("expected a JSON text message, got a binary one")
+    try:
+        return _from_viewer.decode(text)
+    except msgspec.DecodeError as error:  # ValidationError is one of them
+        raise ProtocolError(f"expected a watch, ack, pause or resume message: {error}") from None
+
+
+def decode_control(text: str) -> ToViewer:
+    """A server's control message, for viewers written in Python (tests, benchmarks)."""
+    return _to_viewer.decode(text)
+
+
+# --- binary messages -----------------------------------------------------------------------------
+
+HEADER = struct.Struct("<BBHId")  # kind, version, chunks, epoch, sent
+CHUNK = struct.Struct("<IIdHHHHd")  # stream, n, first seq, C, O, U, flags, arrived
+_COUNT = struct.Struct("<II")
+SAMPLES = 1
+OVERVIEW = 2
+
+
+class Chunk(NamedTuple):
+    """Consecutive samples of one stream: columns, as they travel."""
+
+    stream: int
+    first: int  # sequence number of the first sample
+    t: NDArray[np.float64]  # (n,) event time, seconds since 1970 UTC
+    x: NDArray[np.float32]  # (C, n)
+    y: NDArray[np.float32]  # (O, n)
+    h: NDArray[np.int8]  # (n, U)
+    arrived: float = float(
+        "nan"
+    )  # server's clock when the newest of them came in; NaN for old ones
+    flags: int = 0
+
+
+class Samples(NamedTuple):
+    epoch: int
+    sent: float
+    chunks: list[Chunk]
+
+
+OVERVIEW_COLUMNS = (
+    ("seq", "<f8"),
+    ("t", "<f8"),
+    ("alarm_t", "<f8"),
+    ("arrived", "<f8"),
+    ("id", "<u4"),
+    ("value", "<f4"),
+    ("forecast", "<f4"),
+    ("rate_hz", "<f4"),
+    ("error_ratio", "<f4"),
+    ("score", "<f4"),
+)
+
+
+class Overview(NamedTuple):
+    """The newest of many streams: `columns` by the names in OVERVIEW_COLUMNS, each (n,)."""
+
+    epoch: int
+    sent: float
+    columns: dict[str, NDArray[Any]]
+
+
+def _padded(parts: list[bytes]) -> bytes:
+    parts.append(bytes(-sum(map(len, parts)) % 8))
+    return b"".join(parts)
+
+
+def encode_chunk(chunk: Chunk) -> bytes:
+    """One chunk, without the header: the messages of all viewers share it."""
+    n, units = chunk.h.shape
+    sizes = (len(chunk.x), len(chunk.y), units, chunk.flags)
+    return _padded(
+        [
+            CHUNK.pack(chunk.stream, n, chunk.first, *sizes, chunk.arrived),
+            chunk.t.astype("<f8", copy=False).tobytes(),
+            chunk.x.astype("<f4", copy=False).tobytes(),
+            chunk.y.astype("<f4", copy=False).tobytes(),
+            chunk.h.tobytes(),
+        ]
+    )
+
+
+def encode_samples(epoch: int, sent: float, chunks: Sequence[bytes]) -> bytes:
+    """A binary message of chunks that encode_chunk made."""
+    return b"".join([HEADER.pack(SAMPLES, VERSION, len(chunks), epoch, sent), *chunks])
+
+
+def encode_overview(overview: Overview) -> bytes:
+    n = len(overview.columns["id"])
+    parts = [HEADER.pack(OVERVIEW, VERSION, 1, overview.epoch, overview.sent), _COUNT.pack(n, 0)]
+    parts += [overview.columns[k].astype(d, copy=False).tobytes() for k, d in OVERVIEW_COLUMNS]
+    return _padded(parts)
+
+
+def decode_binary(data: bytes) -> Samples | Overview:
+    """The inverse of encode_samples and encode_overview. Raises ProtocolError."""
+    try:
+        kind, version, chunks, epoch, sent = HEADER.unpack_from(data)
+        if version != VERSION:
+            raise ProtocolError(f"expected version {VERSION}, got {version}")
+        if kind == SAMPLES:
+            return _decode_samples(data, chunks, epoch, sent)
+        if kind == OVERVIEW:
+            return _decode_overview(data, epoch, sent)
+    except (struct.error, ValueError) as error:
+        if isinstance(error, ProtocolError):
+            raise
+        raise ProtocolError(f"message of {len(data)} bytes is cut off: {error}") from None
+    raise ProtocolError(f"expected kind {SAMPLES} (samples) or {OVERVIEW} (overview), got {kind}")
+
+
+def _decode_samples(data: bytes, chunks: int, epoch: int, sent: float) -> Samples:
+    found = []
+    at = HEADER.size
+    for _ in range(chunks):
+        stream, n, first, C, O, U, flags, arrived = CHUNK.unpack_from(data, at)  # noqa: E741
+        at += CHUNK.size
+        columns: list[NDArray[Any]] = []
+        for dtype, shape in (("<f8", (n,)), ("<f4", (C, n)), ("<f4", (O, n)), ("i1", (n, U))):
+            count = int(np.prod(shape))
+            columns.append(np.frombuffer(data, dtype, count, at).reshape(shape))
+            at += count * np.dtype(dtype).itemsize
+        at += -at % 8
+        t, x, y, h = columns
+        found.append(Chunk(stream, int(first), t, x, y, h, arrived, flags))
+    if at != len(data):
+        raise ProtocolError(f"expected {at} bytes for {chunks} chunks, got {len(data)}")
+    return Samples(epoch, sent, found)
+
+
+def _decode_overview(data: bytes, epoch: int, sent: float) -> Overview:
+    at = HEADER.size
+    n, _ = _COUNT.unpack_from(data, at)
+    at += _COUNT.size
+    columns: dict[str, NDArray[Any]] = {}
+    for name, dtype in OVERVIEW_COLUMNS:
+        columns[name] = np.frombuffer(data, dtype, n, at)
+        at += n * np.dtype(dtype).itemsize
+    if at + -at % 8 != len(data):
+        raise ProtocolError(f"expected {at + -at % 8} bytes for {n} streams, got {len(data)}")
+    return Overview(epoch, sent, columns)

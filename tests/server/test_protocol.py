@@ -1,0 +1,335 @@
+"""The wire, held to tests/golden_frames.json, which web/src/protocol.ts is held to as well.
+
+`python tests/server/test_protocol.py` writes the file anew after a deliberate change of the wire.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from streamrnn_server import protocol as p
+
+GOLDEN = Path(__file__).parent.parent / "golden_frames.json"
+NAN = math.nan
+
+
+def f4(rows: list[list[float]]) -> np.ndarray[Any, Any]:
+    return np.array(rows, np.float32)
+
+
+SENSOR = p.Group(
+    id=0,
+    kind="sensor",
+    channels=[p.Channel("temp", "°C"), p.Channel("load", "kW")],
+    target=0,
+    outputs=[
+        p.Column("temp +1", "forecast", 0, 1),
+        p.Column("temp +1 lower", "lower", 0, 1),
+        p.Column("score", "score", -1, 0),
+    ],
+    units=2,
+    reasons=["", "outside the range seen so far"],
+    vocabulary=None,
+)
+TOKENS = p.Group(
+    id=1,
+    kind="tokens",
+    channels=[p.Channel("token", "")],
+    target=0,
+    outputs=[
+        p.Column("surprise", "surprise", -1, 0),
+        p.Column("next 1", "next", -1, 1),
+        p.Column("p 1", "next_p", -1, 1),
+    ],
+    units=0,
+    reasons=[],
+    vocabulary=["a", "\n", '"', "é"],
+)
+BOILER = p.StreamInfo(id=0, key="boiler/7", group=0, seq=41, spark=[20.5, NAN, 21.25])
+CODE = p.StreamInfo(id=1, key="code", group=1, seq=-1, spark=[])
+
+TO_VIEWER: dict[str, p.ToViewer] = {
+    "hello, empty": p.Hello(
+        version=1,
+        epoch=1,
+        name="streamrnn",
+        server="streamrnn 0.1.0",
+        now=1700000000.5,
+        started=1700000000.0,
+        groups=[],
+        streams=[],
+    ),
+    "hello": p.Hello(
+        version=1,
+        epoch=4000000000,
+        name='plant "A" <b>',
+        server="streamrnn 0.1.0",
+        now=1700000000.5,
+        started=1699990000.0,
+        groups=[SENSOR, TOKENS],
+        streams=[BOILER, CODE],
+    ),
+    "streams": p.Streams(groups=[TOKENS], streams=[CODE]),
+    "status, starting": p.Status(
+        now=1700000000.5,
+        state="starting",
+        detail="compiling the kernels",
+        samples=0,
+        samples_per_s=0.0,
+        latency_p50_s=None,
+        latency_p99_s=None,
+        viewers=1,
+        refused=p.RefusedCounts(0, {}, None),
+        sources=[p.SourceInfo("host", "waiting", "")],
+    ),
+    "status": p.Status(
+        now=1700000060.5,
+        state="live",
+        detail="",
+        samples=123456,
+        samples_per_s=2057.5,
+        latency_p50_s=0.0015,
+        latency_p99_s=0.0215,
+        viewers=3,
+        refused=p.RefusedCounts(
+            3,
+            {"json": 2, "channels": 1},
+            p.LastRefused(1700000059.25, "channels", "/ingest line 3", "x has 3 channels"),
+        ),
+        sources=[
+            p.SourceInfo("host", "running", ""),
+            p.SourceInfo("replay weather.csv", "ended", "after 1000 rows"),
+            p.SourceInfo("follow a.csv", "failed", "a.csv: no such file"),
+        ],
+    ),
+    "gap": p.Gap(stream=7, first=1000, last=2999),
+    "error": p.Error("expected a watch, ack, pause or resume message: JSON is malformed"),
+}
+FROM_VIEWER: dict[str, p.FromViewer] = {
+    "watch, newest": p.Watch(epoch=None, streams=[p.WatchStream(0), p.WatchStream(1)]),
+    "watch, go on": p.Watch(epoch=4000000000, streams=[p.WatchStream(0, after=41)], history=500),
+    "watch nothing": p.Watch(epoch=4000000000, streams=[]),
+    "ack": p.Ack(frames=24),
+    "pause": p.Pause(),
+    "resume": p.Resume(),
+}
+TO_SENDER = {
+    "taken": p.Taken(message=1, taken=2, refused=[]),
+    "taken, some refused": p.Taken(
+        message=2, taken=1, refused=[p.RefusedLine(2, "channels", "x has 3 channels")]
+    ),
+}
+EMPTY = p.Chunk(
+    stream=3,
+    first=0,
+    t=np.empty(0),
+    x=np.empty((2, 0), np.float32),
+    y=np.empty((1, 0), np.float32),
+    h=np.empty((0, 2), np.int8),
+)
+LIVE = p.Chunk(
+    stream=0,
+    first=42,
+    t=np.array([1700000000.0, 1700000000.25, 1700000000.5]),
+    x=f4([[20.5, NAN, 21.25], [1.5, 2.5, -3.5]]),
+    y=f4([[20.75, 20.5, 21.5], [NAN, 20.0, 21.0], [0.0, 0.125, 1.0]]),
+    h=np.array([[-128, -128], [127, -127], [0, 64]], np.int8),
+    arrived=1700000000.625,
+)
+TOKEN = p.Chunk(
+    stream=1,
+    first=2**40,  # beyond what 32 bits count
+    t=np.array([1700000001.0]),
+    x=f4([[3.0]]),
+    y=f4([[2.5], [1.0], [0.75]]),
+    h=np.empty((1, 0), np.int8),
+    flags=p.HISTORY,
+)
+BINARY: dict[str, p.Samples | p.Overview] = {
+    "samples, none": p.Samples(1, 1700000000.5, []),
+    "samples, empty chunk": p.Samples(1, 1700000000.5, [EMPTY]),
+    "samples, one row": p.Samples(4000000000, 1700000001.5, [TOKEN]),
+    "samples, two chunks": p.Samples(4000000000, 1700000001.5, [LIVE, TOKEN]),
+    "overview, none": p.Overview(1, 1700000000.5, {n: np.empty(0) for n, _ in p.OVERVIEW_COLUMNS}),
+    "overview": p.Overview(
+        4000000000,
+        1700000000.5,
+        {
+            "seq": np.array([44.0, 2.0**40]),
+            "t": np.array([1700000000.5, 1700000001.0]),
+            "alarm_t": np.array([1699999999.0, NAN]),
+            "arrived": np.array([1700000000.625, 1700000001.125]),
+            "id": np.array([0, 1]),
+            "value": np.array([21.25, 2.5]),
+            "forecast": np.array([21.5, NAN]),
+            "rate_hz": np.array([4.0, 60.0]),
+            "error_ratio": np.array([0.75, NAN]),
+            "score": np.array([1.0, NAN]),
+        },
+    ),
+}
+
+
+def plain(value: Any) -> Any:
+    """JSON form of a binary message: arrays as lists, NaN as null."""
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, p.Samples):
+        return {"kind": "samples"} | {k: plain(v) for k, v in value._asdict().items()}
+    if isinstance(value, p.Overview):
+        columns = {k: plain(v) for k, v in value.columns.items()}
+        return {"kind": "overview", "epoch": value.epoch, "sent": value.sent} | columns
+    if isinstance(value, p.Chunk):
+        return {k: plain(v) for k, v in value._asdict().items()}
+    if isinstance(value, list):
+        return [plain(v) for v in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def encoded(message: p.Samples | p.Overview) -> bytes:
+    if isinstance(message, p.Overview):
+        return p.encode_overview(message)
+    return p.encode_samples(
+        message.epoch, message.sent, [p.encode_chunk(c) for c in message.chunks]
+    )
+
+
+def golden() -> dict[str, Any]:
+    def texts(messages: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"name": k, "message": json.loads(p.encode(m))} for k, m in messages.items()]
+
+    return {
+        "about": "Messages of the wire, see server/streamrnn_server/protocol.py. null is NaN.",
+        "to_viewer": texts(TO_VIEWER),
+        "from_viewer": texts(FROM_VIEWER),
+        "to_sender": texts(TO_SENDER),
+        "binary": [
+            {"name": k, "message": plain(m), "hex": encoded(m).hex()} for k, m in BINARY.items()
+        ],
+    }
+
+
+FILE = json.loads(GOLDEN.read_text(encoding="utf-8")) if GOLDEN.exists() else {}
+
+
+def test_every_message_is_encoded_as_in_the_golden_file():
+    assert golden() == FILE
+
+
+@pytest.mark.parametrize("frame", FILE.get("binary", []), ids=lambda f: f["name"])
+def test_binary_golden_frames_decode_to_their_json(frame):
+    assert plain(p.decode_binary(bytes.fromhex(frame["hex"]))) == frame["message"]
+
+
+@pytest.mark.parametrize("frame", FILE.get("from_viewer", []), ids=lambda f: f["name"])
+def test_viewer_messages_decode(frame):
+    assert p.decode_viewer(json.dumps(frame["message"])) == FROM_VIEWER[frame["name"]]
+
+
+@pytest.mark.parametrize("frame", FILE.get("to_viewer", []), ids=lambda f: f["name"])
+def test_control_messages_survive_a_round_trip(frame):
+    assert json.loads(p.encode(p.decode_control(json.dumps(frame["message"])))) == frame["message"]
+
+
+def test_a_sample_frame_byte_by_byte():
+    # Written by hand from the layout in protocol.py, to hold the golden file's own maker.
+    expected = (
+        "01 01 0100 07000000 000000000000f83f"  # samples, v1, 1 chunk, epoch 7, sent 1.5
+        "05000000 02000000 0000000000002240"  # stream 5, n 2, first 9.0
+        "0100 0100 0300 0100 0000000000000040"  # C 1, O 1, U 3, history, arrived 2.0
+        "000000000000f03f 0000000000000040"  # t 1.0 2.0
+        "0000803f 0000c07f"  # x 1.0 NaN
+        "00000040 000000c0"  # y 2.0 -2.0
+        "7f 00 81 80 80 80 0000"  # h 127 0 -127, not sampled; padding
+    )
+    chunk = p.Chunk(
+        stream=5,
+        first=9,
+        t=np.array([1.0, 2.0]),
+        x=f4([[1.0, NAN]]),
+        y=f4([[2.0, -2.0]]),
+        h=np.array([[127, 0, -127], [-128, -128, -128]], np.int8),
+        arrived=2.0,
+        flags=p.HISTORY,
+    )
+    assert p.encode_samples(7, 1.5, [p.encode_chunk(chunk)]) == bytes.fromhex(expected)
+
+
+@pytest.mark.parametrize("message", BINARY.values(), ids=BINARY.keys())
+def test_every_length_is_a_multiple_of_8(message):
+    assert len(encoded(message)) % 8 == 0
+
+
+def test_columns_with_other_strides_are_sent_as_their_values():
+    rows = f4([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    transposed = p.Chunk(0, 0, np.arange(3.0), rows.T, rows[:, :1].T, np.zeros((3, 0), np.int8))
+    decoded = p.decode_binary(p.encode_samples(0, 0.0, [p.encode_chunk(transposed)]))
+    assert isinstance(decoded, p.Samples)
+    assert decoded.chunks[0].x.tolist() == [[1.0, 3.0, 5.0], [2.0, 4.0, 6.0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (b"\x00", "expected a JSON text message, got a binary one"),
+        ("{", "expected a watch, ack, pause or resume message: Input data was truncated"),
+        ("[]", "expected a watch, ack, pause or resume message: Expected `object`, got `array`"),
+        (
+            '{"type": "stop"}',
+            "expected a watch, ack, pause or resume message: Invalid value 'stop' - at `$.type`",
+        ),
+        (
+            '{"type": "ack", "frames": "8"}',
+            "expected a watch, ack, pause or resume message: "
+            "Expected `int`, got `str` - at `$.frames`",
+        ),
+        (
+            '{"type": "watch", "streams": [{"id": 0, "since": 3}]}',
+            "expected a watch, ack, pause or resume message: "
+            "Object contains unknown field `since` - at `$.streams[0]`",
+        ),
+    ],
+)
+def test_a_wrong_message_of_a_viewer_says_what_is_wrong(text, error):
+    with pytest.raises(p.ProtocolError) as caught:
+        p.decode_viewer(text)
+    assert str(caught.value) == error
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"", "message of 0 bytes is cut off"),
+        (b"\x03\x01" + bytes(14), r"expected kind 1 \(samples\) or 2 \(overview\), got 3"),
+        (b"\x01\x02" + bytes(14), "expected version 1, got 2"),
+        (encoded(BINARY["samples, two chunks"])[:-8], "is cut off"),
+        (encoded(BINARY["samples, one row"]) + bytes(8), "expected 72 bytes for 1 chunks, got 80"),
+        (encoded(BINARY["overview"]) + bytes(8), "expected 136 bytes for 2 streams, got 144"),
+    ],
+    ids=["nothing", "kind", "version", "shorter", "longer", "longer overview"],
+)
+def test_a_damaged_binary_message_is_refused(data, error):
+    with pytest.raises(p.ProtocolError, match=error):
+        p.decode_binary(data)
+
+
+def lines(value: dict[str, Any]) -> str:
+    """JSON with one message a line: a changed message is one line of a diff."""
+
+    def rows(items: list[Any]) -> str:
+        return ",\n".join("  " + json.dumps(i, ensure_ascii=False) for i in items)
+
+    parts = [
+        f'"{k}": [\n{rows(v)}\n ]' if isinstance(v, list) else f'"{k}": {json.dumps(v)}'
+        for k, v in value.items()
+    ]
+    return "{\n " + ",\n ".join(parts) + "\n}\n"
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(lines(golden()), encoding="utf-8")
