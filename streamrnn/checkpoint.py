@@ -1,0 +1,204 @@
+"""Models and banks on disk: safetensors with a description in the header, written atomically.
+
+>>> import tempfile
+>>> from pathlib import Path
+>>> from streamrnn.model import RNN
+>>> with tempfile.TemporaryDirectory() as folder:
+...     save(RNN(2, 4), Path(folder) / "model.safetensors")
+...     load(Path(folder) / "model.safetensors")
+RNN(input_size=2, hidden_size=4, output_size=None, num_layers=1, bias=True, tokens=False)
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from streamrnn.bank import Bank, Snapshot
+from streamrnn.detect import Detector
+from streamrnn.forecast import Forecaster
+from streamrnn.formats import FormatError
+from streamrnn.kernels.jit import fingerprint
+from streamrnn.model import GRU, LSTM, RNN, Model
+from streamrnn.step import Step, allocate, flat
+
+VERSION = 1
+CLASSES: dict[str, Any] = {c.__name__: c for c in (RNN, GRU, LSTM, Forecaster, Detector)}
+Tensors = dict[str, NDArray[Any]]
+
+
+def save(
+    what: Model | Forecaster | Detector | Bank,
+    path: str | os.PathLike[str],
+    *,
+    dtype: str = "float32",
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write a model with its scaling and the state of its stream, or a bank with all its streams.
+
+    dtype      "float16" halves the weights' place (states stay exact); they are float32 when loaded
+    metadata   texts to keep with a model, read back as `model.metadata`
+
+    An old file at `path` stays whole until the new one is complete. Keys of a bank may be text,
+    whole numbers, or tuples of these; a bank over a step of your own is loaded with `step=`.
+    """
+    if dtype not in ("float32", "float16"):
+        raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float16'")
+    if isinstance(what, Bank):
+        keys, states = what.snapshot()
+        known = type(what.model).__name__ in CLASSES
+        description, tensors = _describe(what.model, dtype) if known else ({}, {})
+        tensors = {f"step.{name}": array for name, array in tensors.items()}
+        tensors["states"] = flat(states)
+        description = {"kind": "Bank", "step": description, "keys": [_listed(k) for k in keys]}
+    elif type(what).__name__ in CLASSES:
+        description, tensors = _describe(what, dtype)
+    else:
+        raise TypeError(
+            f"{type(what).__name__} cannot be saved, expected one of {', '.join(CLASSES)} or a Bank"
+        )
+    description |= {"version": VERSION, "fingerprint": fingerprint()}
+    texts = dict(getattr(what, "metadata", {})) | dict(metadata or {})
+    header = {"streamrnn": json.dumps(description), "metadata": json.dumps(texts)}
+    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    _write(Path(path), safetensors.numpy.save(contiguous, metadata=header))
+
+
+def _describe(step: Any, dtype: str) -> tuple[dict[str, Any], Tensors]:
+    tensors = {"state": flat(step.state.reshape(1))}
+    if isinstance(step, Model):
+        for name, array in step.parameters.items():
+            with np.errstate(over="ignore"):
+                tensors[name] = array.astype(dtype)
+            if not np.isfinite(tensors[name]).all():
+                raise ValueError(f"{name} holds weights beyond {dtype}'s range; save as float32")
+        tensors |= {f"scale.{name}": array for name, array in step.scaling.items()}
+    return {"kind": type(step).__name__, "config": step.config}, tensors
+
+
+def _write(path: Path, content: bytes) -> None:
+    # In the same folder, since a rename is atomic only within one file system.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def load(path: str | os.PathLike[str], *, step: Step | None = None) -> Any:
+    """Read what `save` wrote: a model that goes on where it stopped, or a bank with its streams.
+
+    step   the step of a bank, where the file does not hold it
+
+    Raises FormatError, with file, place, what was expected and what came, for any other file.
+    """
+    path = Path(path)
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except safetensors.SafetensorError as error:
+        raise FormatError(f"{path}: not a whole safetensors file ({error})") from None
+    try:
+        if "streamrnn" not in header:
+            raise FormatError(
+                "expected a file of streamrnn.save, found no description of it in the header; "
+                "for PyTorch's weights: streamrnn.from_torch(safetensors.numpy.load_file(path))"
+            )
+        description = json.loads(header["streamrnn"])
+        if description["version"] > VERSION:
+            raise FormatError(
+                f"written in version {description['version']} of the format, this streamrnn reads "
+                f"up to {VERSION}; install a newer one"
+            )
+        loaded: Any
+        if description["kind"] == "Bank":
+            loaded = _bank(description, tensors, step)
+        else:
+            loaded = _step(description, tensors)
+            loaded.metadata = json.loads(header["metadata"])
+        return loaded
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        name = type(error).__name__
+        raise FormatError(
+            f"{path}: the description does not fit the content ({name}: {error})"
+        ) from None
+
+
+def _step(description: dict[str, Any], tensors: Tensors) -> Any:
+    kind, config = description["kind"], description["config"]
+    if kind not in CLASSES:
+        raise FormatError(f"kind is {kind!r}, expected one of {', '.join(CLASSES)} or Bank")
+    # Before anything of a declared size is made: no size can exceed the numbers that came.
+    count = sum(array.size for array in tensors.values())
+    for name, value in config.items():
+        if isinstance(value, int) and not 0 <= value <= count:
+            raise FormatError(f"config.{name} is {value}, but the file holds {count} numbers")
+    if issubclass(CLASSES[kind], Model):
+        shapes = {name: array.shape for name, array in tensors.items()}
+        H, I = config["hidden_size"], config["input_size"]
+        if shapes["weight_ih_l0"][1:] != (I,) or shapes["weight_hh_l0"][1:] != (H,):
+            raise FormatError(
+                f"weight_ih_l0 {shapes['weight_ih_l0']} and weight_hh_l0 {shapes['weight_hh_l0']} "
+                f"do not fit input_size {I} and hidden_size {H}"
+            )
+    step = CLASSES[kind](**config)
+    if isinstance(step, Model):
+        for name in step.parameters:
+            step.parameters[name] = tensors[name]
+        step.scale(**{name: tensors[f"scale.{name}"] for name in step.scaling})
+    step.state = _states(step, tensors["state"]).reshape(())
+    return step
+
+
+def _bank(description: dict[str, Any], tensors: Tensors, step: Step | None) -> Bank:
+    if step is None:
+        if not description["step"]:
+            raise FormatError("the bank's step is not in the file; give it: load(path, step=...)")
+        own = {n.removeprefix("step."): a for n, a in tensors.items() if n.startswith("step.")}
+        step = _step(description["step"], own)
+    bank = Bank(step)
+    keys = [_tupled(key) for key in description["keys"]]
+    bank.restore(Snapshot(keys, _states(step, tensors["states"])))
+    return bank
+
+
+def _states(step: Any, rows: NDArray[Any]) -> NDArray[Any]:
+    """Rows (S, row) of the file as states (S,) of the step's layout."""
+    states = allocate(step.layout, len(rows))
+    if flat(states).shape != rows.shape or flat(states).dtype != rows.dtype:
+        raise FormatError(
+            f"states have shape {rows.shape} and dtype {rows.dtype}, expected "
+            f"{flat(states).shape} and {flat(states).dtype} for this step"
+        )
+    flat(states)[:] = rows
+    return states
+
+
+def _listed(key: Any) -> Any:
+    """A key as JSON holds it: a tuple becomes a list."""
+    if isinstance(key, tuple):
+        return [_listed(part) for part in key]
+    if isinstance(key, str | int) and not isinstance(key, bool):
+        return key
+    raise TypeError(
+        f"key {key!r} is of type {type(key).__name__}, expected text, whole numbers or tuples"
+    )
+
+
+def _tupled(key: Any) -> Any:
+    return tuple(_tupled(part) for part in key) if isinstance(key, list) else key

@@ -1,0 +1,310 @@
+"""Recurrent networks that step: stacked cells and a linear readout, in PyTorch's names and layout.
+
+>>> import numpy as np
+>>> rnn = RNN(input_size=3, hidden_size=4, output_size=2)
+>>> y = rnn.step([0.5, -1.0, 0.0])
+>>> y.shape, rnn.h.shape
+((2,), (4,))
+>>> first = rnn.h
+>>> Y = rnn.run(np.zeros((10, 3)))
+>>> rnn.reset()
+>>> bool(np.all(rnn.h == 0))
+True
+"""
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from streamrnn.formats import FormatError, torch
+from streamrnn.kernels import gru, lstm, rnn
+from streamrnn.step import allocate, check_row, check_rows, flat, padded
+
+Array = NDArray[np.float32]
+ONE_ROW = np.zeros(1, np.int64)
+
+
+class Parameters(MutableMapping[str, Array]):
+    """Name -> float32 array.  Assign whole arrays; the arrays themselves are read-only.
+
+    Read-only, because the kernels work on a packed copy, which a change in place would not reach.
+    """
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self._shapes = dict(shapes)
+        self._arrays: dict[str, Array] = {}
+        self.version = 0  # counts assignments, so that a model knows when to pack again
+
+    def __getitem__(self, name: str) -> Array:
+        return self._arrays[name]
+
+    def __setitem__(self, name: str, value: ArrayLike) -> None:
+        if name not in self._shapes:
+            raise KeyError(f"no parameter {name!r}; there are {', '.join(self._shapes)}")
+        array = np.array(value, np.float32, order="C")
+        if array.shape != self._shapes[name]:
+            raise ValueError(f"{name} has shape {array.shape}, expected {self._shapes[name]}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds NaN or infinite weights, expected finite numbers")
+        array.flags.writeable = False
+        self._arrays[name] = array
+        self.version += 1
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError(f"{name} cannot be removed from a model; assign another array")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shapes)
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+
+class Model:
+    """What RNN, GRU and LSTM share; they differ in their cell alone.
+
+    input_size   channels of x; with tokens=True the size of the vocabulary, and x is one token id
+    hidden_size  units of each layer
+    output_size  columns of y = weight_ho h + bias_o; None: no readout, y is the top layer's h
+    num_layers   stacked cells, each reading the h of the one below
+    bias         False leaves all biases out
+    seed         parameters start as PyTorch's do, uniform within 1 / sqrt(hidden_size)
+    tokens       x (1,) is the index of a one-hot vector (input_size,), with the same results
+
+    A missing input (NaN) counts as the channel's mean (`scale`), that is 0 to the network; a token
+    outside the vocabulary adds nothing.
+
+    The object keeps the state of one stream for `step` and `run`. Many streams over the same
+    parameters: `Bank`.
+    """
+
+    cell: ModuleType
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int | None = None,
+        *,
+        num_layers: int = 1,
+        bias: bool = True,
+        seed: int = 0,
+        tokens: bool = False,
+    ) -> None:
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+        if output_size is not None:
+            sizes["output_size"] = output_size
+        for name, size in sizes.items():
+            if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+                raise ValueError(f"{name} is {size!r}, expected a whole number of at least 1")
+        self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, output_size
+        self.num_layers, self.bias, self.tokens = num_layers, bias, tokens
+        self.metadata: dict[str, str] = {}
+        self.inputs = 1 if tokens else input_size
+        self.outputs = hidden_size if output_size is None else output_size
+        self.layout = padded(
+            [(name, (num_layers, hidden_size)) for name in self.cell.STATE], np.float32
+        )
+        self.parameters = Parameters(self._shapes())
+        bound = hidden_size**-0.5
+        generator = np.random.default_rng(seed)
+        for name, shape in self._shapes().items():
+            self.parameters[name] = generator.uniform(-bound, bound, shape)
+        self._scaling = {
+            "mean": np.zeros(input_size, np.float32),
+            "std": np.ones(input_size, np.float32),
+            "out_mean": np.zeros(self.outputs, np.float32),
+            "out_std": np.ones(self.outputs, np.float32),
+        }
+        self._sizes = np.array([input_size, hidden_size, num_layers, tokens], np.int64)
+        self._packed = (-1, np.empty(0, np.float32))
+        self._states = allocate(self.layout, 1)
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        G, H = self.cell.GATES, self.hidden_size
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer in range(self.num_layers):
+            shapes[f"weight_ih_l{layer}"] = (G * H, H if layer else self.input_size)
+            shapes[f"weight_hh_l{layer}"] = (G * H, H)
+            if self.bias:
+                shapes[f"bias_ih_l{layer}"] = shapes[f"bias_hh_l{layer}"] = (G * H,)
+        if self.output_size is not None:
+            shapes["weight_ho"] = (self.output_size, H)
+            if self.bias:
+                shapes["bias_o"] = (self.output_size,)
+        return shapes
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The arguments that make a model of this shape."""
+        names = ("input_size", "hidden_size", "output_size", "num_layers", "bias", "tokens")
+        return {name: getattr(self, name) for name in names}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v}' for k, v in self.config.items())})"
+
+    # stepping
+
+    def step(self, x: ArrayLike) -> Array:
+        """Advance by one sample x (input_size,), with tokens one id; returns y (outputs,).
+
+        Raises ValueError or TypeError when x has another shape or is not of numbers.
+        """
+        return self._advance_own(check_row(x, self).reshape(1, -1))[0]
+
+    def run(self, X: ArrayLike) -> Array:
+        """Advance by X (T, input_size), with tokens (T,), oldest first; returns Y (T, outputs).
+
+        The same bits as T calls of `step`.
+        """
+        return self._advance_own(check_rows(X, self))
+
+    def _advance_own(self, x: Array) -> Array:
+        y = np.empty((len(x), self.outputs), np.float32)
+        rows = ONE_ROW if len(x) == 1 else np.zeros(len(x), np.int64)
+        self.advance(self._states, rows, x, y)
+        return y
+
+    def advance(self, states: NDArray[Any], rows: NDArray[np.int64], x: Array, y: Array) -> None:
+        """Move rows of `states` (S,) by x (N, inputs) and write y (N, outputs); see `Step`."""
+        scratch = np.empty(self.cell.scratch(self.input_size, self.hidden_size), np.float32)
+        self.cell.advance(self._sizes, self._weights(), flat(states), rows, x, y, scratch)
+
+    def _weights(self) -> Array:
+        """The parameters in the order in which the kernels read them (kernels/linear.py)."""
+        if self._packed[0] != self.parameters.version:
+            p, scaling = self.parameters, self._scaling
+            zeros = np.zeros(self.cell.GATES * self.hidden_size, np.float32)
+            parts = [scaling["mean"], 1 / scaling["std"]]
+            for layer in range(self.num_layers):
+                biases = (p[f"bias_{k}_l{layer}"] if self.bias else zeros for k in ("ih", "hh"))
+                weights = (p[f"weight_{k}_l{layer}"] for k in ("ih", "hh"))
+                parts += self.cell.pack(*weights, *biases)
+            if self.output_size is not None:
+                bias = p["bias_o"] if self.bias else np.zeros(self.output_size, np.float32)
+                parts += [bias, p["weight_ho"].T, scaling["out_std"], scaling["out_mean"]]
+            packed = np.concatenate([part.ravel() for part in parts]).astype(np.float32)
+            self._packed = (self.parameters.version, packed)
+        return self._packed[1]
+
+    # the state of the one stream that the object keeps
+
+    @property
+    def h(self) -> Array:
+        """The top layer's h (hidden_size,), a copy."""
+        top: Array = self._states["h"][0, -1].copy()
+        return top
+
+    @property
+    def state(self) -> NDArray[Any]:
+        """A copy of what the stream remembers, 0-d of `layout`: h (num_layers, H), LSTM also c."""
+        return self._states[0:1].copy().reshape(())
+
+    @state.setter
+    def state(self, state: NDArray[Any]) -> None:
+        if getattr(state, "dtype", None) != self.layout or np.shape(state) != ():
+            raise ValueError(
+                f"a state of {self!r} was expected, as its .state gives it; got {state!r}"
+            )
+        self._states[0] = state
+
+    def reset(self) -> None:
+        """Forget the stream: back to the initial state, zeros."""
+        self._states[0] = np.zeros((), self.layout)
+
+    def units(self, states: NDArray[Any]) -> Array:
+        """The top layer's h of each of `states` (S,): (S, hidden_size), in [-1, 1]."""
+        top: Array = states["h"][:, -1]
+        return top
+
+    # raw units in and out
+
+    def scale(
+        self,
+        mean: ArrayLike = 0.0,
+        std: ArrayLike = 1.0,
+        out_mean: ArrayLike = 0.0,
+        out_std: ArrayLike = 1.0,
+    ) -> None:
+        """Let `step` take and give raw sensor units.
+
+        The network sees (x - mean) / std, and y is its output times out_std plus out_mean.
+
+        mean, std          (input_size,) or one number, in x's units
+        out_mean, out_std  (output_size,) or one number, in y's units
+
+        Kept in the model, and in its file. Raises ValueError for a std that is not above 0.
+        """
+        if self.tokens:
+            raise ValueError("a model of tokens has no units to scale; x is the index of a token")
+        if self.output_size is None and (np.any(out_mean != 0.0) or np.any(out_std != 1.0)):
+            raise ValueError("out_mean and out_std scale the readout, and output_size is None")
+        sizes = {"mean": self.input_size, "std": self.input_size}
+        sizes |= {"out_mean": self.outputs, "out_std": self.outputs}
+        scaling = {}
+        for name, value in zip(sizes, (mean, std, out_mean, out_std), strict=True):
+            array = np.asarray(value, np.float32)
+            if array.shape not in ((), (sizes[name],)):
+                raise ValueError(f"{name} has shape {array.shape}, expected ({sizes[name]},)")
+            if not np.isfinite(array).all() or (name.endswith("std") and np.any(array <= 0)):
+                kind = "positive" if name.endswith("std") else "finite"
+                raise ValueError(f"{name} is {value!r}, expected {kind} numbers")
+            scaling[name] = np.broadcast_to(array, (sizes[name],)).copy()
+        self._scaling = scaling
+        self._packed = (-1, self._packed[1])
+
+    @property
+    def scaling(self) -> dict[str, Array]:
+        """What `scale` set: mean, std (input_size,), out_mean, out_std (outputs,); copies."""
+        return {name: array.copy() for name, array in self._scaling.items()}
+
+
+class RNN(Model):
+    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh); arguments: `Model`.  Elman 1990."""
+
+    cell = rnn
+
+
+class GRU(Model):
+    """Gated recurrent units, reset after the product as in PyTorch; arguments: `Model`.
+
+    Cho et al. 2014, equations 5 to 8.
+    """
+
+    cell = gru
+
+
+class LSTM(Model):
+    """Long short-term memory; arguments: `Model`.  Hochreiter and Schmidhuber 1997."""
+
+    cell = lstm
+
+
+def from_torch(state_dict: Mapping[str, Any], *, tokens: bool = False) -> Model:
+    """A model from the state_dict of nn.RNN, nn.GRU or nn.LSTM, alone or followed by one nn.Linear.
+
+    Any num_layers, with or without bias, whatever the modules were called. tokens: the network was
+    trained on one-hot vectors, and is to be stepped by their index. An nn.RNN is taken to use tanh,
+    its default: the state_dict does not say.
+
+    Raises FormatError for what cannot be streamed or is not one of these.
+    """
+    description = torch.read(state_dict)
+    kinds = {1: RNN, 3: GRU, 4: LSTM}
+    model = kinds[description.gates](
+        description.input_size,
+        description.hidden_size,
+        description.output_size,
+        num_layers=description.num_layers,
+        bias=description.bias,
+        tokens=tokens,
+    )
+    for name, array in description.parameters.items():
+        try:
+            model.parameters[name] = array
+        except ValueError as error:
+            raise FormatError(f"state_dict: {error}") from None
+    return model

@@ -1,0 +1,145 @@
+"""The one idea of the library: everything that runs on a stream is a step.
+
+    h_t, y_t = f(h_{t-1}, x_t)
+
+A network, a running scaler, a forecaster that learns, an anomaly score: each is an object with a
+layout for what one stream remembers and an `advance` that moves rows of that layout forward.
+`Bank`, snapshots, pipelines and the server take any such object.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+ROW_BYTES = 64  # a cache line: rows begin on one, so neighbours never share it
+
+
+class Step(Protocol):
+    """What a step must offer; the optional parts are below.
+
+    layout    structured dtype of one stream's state, made by `padded`
+    inputs    columns of x
+    outputs   columns of y
+
+    Looked up where they exist:
+    initial() -> state of a new stream, a 0-d array of `layout` (default: zeros)
+    units(states (S,)) -> (S, U) float32 in [-1, 1], hidden units for display
+    describe(channels) -> tuple[Output, ...], what each column of y means (default: kind "value")
+    reasons    texts of the codes in a "reason" column
+    vocabulary texts of the token ids
+    """
+
+    @property
+    def layout(self) -> np.dtype[Any]: ...
+    @property
+    def inputs(self) -> int: ...
+    @property
+    def outputs(self) -> int: ...
+
+    def advance(
+        self, states: NDArray[Any], rows: NDArray[np.int64], x: NDArray[Any], y: NDArray[Any]
+    ) -> None:
+        """Move row rows[n] of `states` (S,) by x[n] (inputs,) and write y[n] (outputs,), n = 0 ..
+
+        A row may occur several times. x and y carry the scalar dtype of the layout, C-contiguous;
+        the caller (`Bank`) has checked shapes. NaN is a missing value.
+        """
+        ...
+
+
+class Output(NamedTuple):
+    """What one column of y means.
+
+    kind: "forecast", "lower", "upper" of `channel`, `ahead` samples after this one; "score" in
+    0..1, "alarm" 0 or 1, "reason" a code; "error" and "error_persistence" running mean absolute
+    errors; for tokens "surprise" and "bits" in bits, "next" and "next_p" of rank `ahead`;
+    "value" for anything else.
+    """
+
+    name: str
+    kind: str = "value"
+    channel: int = -1
+    ahead: int = 0
+
+
+def padded(fields: Sequence[tuple[str, int | tuple[int, ...]]], scalar: DTypeLike) -> np.dtype[Any]:
+    """A state layout: fields of one scalar dtype, one after the other, padded to whole cache lines.
+
+    >>> layout = padded([("h", (2, 5)), ("count", 1)], np.float64)
+    >>> layout.itemsize, layout.fields["count"]
+    (128, (dtype(('<f8', (1,))), 80))
+    """
+    kind = np.dtype(scalar).newbyteorder("<")
+    names, formats, offsets, end = [], [], [], 0
+    for name, shape in fields:
+        format = np.dtype((kind, shape if isinstance(shape, tuple) else (shape,)))
+        names.append(name)
+        formats.append(format)
+        offsets.append(end)
+        end += format.itemsize
+    itemsize = max(1, -(-end // ROW_BYTES)) * ROW_BYTES
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": itemsize})
+
+
+def scalar(layout: np.dtype[Any]) -> np.dtype[Any]:
+    """The scalar dtype that all fields of a layout share; x and y carry it too."""
+    assert layout.fields, "a state layout has fields"
+    (kind,) = {field[0].base for field in layout.fields.values()}
+    return kind
+
+
+def flat(states: NDArray[Any]) -> NDArray[Any]:
+    """States (S,) seen as (S, row) of their scalar dtype, without a copy: what kernels work on."""
+    kind = scalar(states.dtype)
+    return states.view(kind).reshape(len(states), states.dtype.itemsize // kind.itemsize)
+
+
+def allocate(layout: np.dtype[Any], count: int) -> NDArray[Any]:
+    """`count` zeroed states whose rows begin on cache lines."""
+    raw = np.zeros(count * layout.itemsize + ROW_BYTES, np.uint8)
+    start = -raw.ctypes.data % ROW_BYTES
+    return raw[start : start + count * layout.itemsize].view(layout)
+
+
+def check_row(x: Any, step: Step) -> NDArray[Any]:
+    """One sample as (inputs,) of the step's scalar dtype; a number will do for one input."""
+    row = _numbers(x, step)
+    if row.ndim == 0 and step.inputs == 1:
+        row = row.reshape(1)
+    if row.shape != (step.inputs,):
+        raise ValueError(
+            f"x has shape {row.shape}, expected ({step.inputs},): one number for each input of "
+            f"{type(step).__name__}, NaN where one is missing"
+        )
+    return row
+
+
+def check_rows(X: Any, step: Step, count: int | None = None) -> NDArray[Any]:
+    """Samples as a contiguous (N, inputs) of the step's scalar dtype; (N,) for one input."""
+    rows = _numbers(X, step)
+    if rows.ndim == 1 and step.inputs == 1:
+        rows = rows.reshape(-1, 1)
+    if rows.ndim != 2 or rows.shape[1] != step.inputs or count not in (None, len(rows)):
+        raise ValueError(
+            f"X has shape {rows.shape}, expected ({'N' if count is None else count}, "
+            f"{step.inputs}): a row for each sample, a column for each input of "
+            f"{type(step).__name__}, NaN where a value is missing"
+        )
+    return np.ascontiguousarray(rows)
+
+
+def _numbers(x: Any, step: Step) -> NDArray[Any]:
+    kind = scalar(step.layout)
+    try:
+        array = np.asarray(x)
+    except ValueError as error:  # ragged rows
+        raise ValueError(f"x is not an array of numbers: {error}") from None
+    if array.dtype == kind:
+        return array
+    if array.dtype.kind not in "biuf":
+        what = type(x).__name__ if array.ndim == 0 else f"values of dtype {array.dtype}"
+        raise TypeError(f"x holds {what}, expected numbers; write a missing value as NaN")
+    with np.errstate(over="ignore"):  # 1e300 becomes inf in float32, and each step bounds it
+        return array.astype(kind)
