@@ -1,0 +1,22 @@
+"""Live streams: batches, nodes, sources and the pipeline.  The only folder that imports streamz."""
+
+from streamrnn.streams.batch import Batch, event_time
+from streamrnn.streams.groups import NOT_SAMPLED, Group, Result, Rule
+from streamrnn.streams.nodes import detect, forecast, rnn
+from streamrnn.streams.pipeline import Pipeline
+from streamrnn.streams.refused import LastRefused, Refused
+
+__all__ = [
+    "NOT_SAMPLED",
+    "Batch",
+    "Group",
+    "LastRefused",
+    "Pipeline",
+    "Refused",
+    "Result",
+    "Rule",
+    "detect",
+    "event_time",
+    "forecast",
+    "rnn",
+]

@@ -1,0 +1,187 @@
+"""Which step serves which stream: rules by pattern, and the groups of streams they make."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from streamz import Stream
+
+from streamrnn.bank import Bank
+
+try:  # TODO
+    from streamrnn.evaluate import RunningError
+except ImportError:
+    RunningError = None
+from streamrnn.step import Output, Step
+from streamrnn.streams.batch import Batch, checked_row
+from streamrnn.streams.nodes import rnn
+from streamrnn.streams.refused import Refused
+
+NOT_SAMPLED = -128  # in Result.h: nobody asked for the hidden units after this sample
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """Streams whose key matches `match` (shell-style: * ? [abc]) are advanced by `step(channels)`.
+
+    step      called once for each set of channels; all streams with that set share what it returns
+    channels  names in order; None: taken from a stream's first sample
+    units     one for each channel, or by channel name; None: no units
+    target    the channel that matters most
+    outputs   what each column of y means; None: what the step says itself
+    """
+
+    match: str
+    step: Callable[[tuple[str, ...]], Step]
+    channels: tuple[str, ...] | None = None
+    units: tuple[str, ...] | Mapping[str, str] | None = None
+    target: int = 0
+    kind: Literal["sensor", "tokens"] = "sensor"
+    outputs: tuple[Output, ...] | None = None
+
+    def units_of(self, channels: tuple[str, ...]) -> tuple[str, ...]:
+        """The unit of each of `channels`, "" where it has none."""
+        if isinstance(self.units, Mapping):
+            return tuple(self.units.get(name, "") for name in channels)
+        return self.units or ("",) * len(channels)
+
+
+class Result(NamedTuple):
+    """A batch of one group with its predictions.
+
+    batch.y (N, len(group.outputs)) float32; h (N, U) hidden units, 127 = +1, all NOT_SAMPLED where
+    the state after that sample was not looked at; None for a step without hidden units.
+    """
+
+    group: "Group"
+    batch: Batch
+    h: NDArray[np.int8] | None
+
+
+class Group:
+    """Streams with the same rule and channels: one step, one bank, one streamz graph.
+
+    source ─▶ rnn(bank) ─▶ running_error, where there is a forecast ─▶ Result ─▶ results
+
+    outputs  what each column of y means, the running errors last
+    U        hidden units that the step shows
+    """
+
+    def __init__(
+        self, id: int, rule: Rule, channels: tuple[str, ...], step: Step, results: Stream
+    ) -> None:
+        self.id = id
+        self.rule = rule
+        self.channels = channels
+        self.units = rule.units_of(channels)
+        self.target = rule.target
+        self.step = step
+        self.bank = Bank(step)
+        self.reasons: tuple[str, ...] = tuple(getattr(step, "reasons", ()))
+        self.vocabulary: tuple[str, ...] = tuple(getattr(step, "vocabulary", ()))
+        self.outputs = described(step, channels) if rule.outputs is None else rule.outputs
+        self.U = self.bank.units([]).shape[1]
+        self._check()
+
+        # A streamz node holds what comes before it, but not what comes after (streamz#71): the
+        # chain is kept alive from its end, `results`, which the pipeline holds.
+        self.source = Stream()
+        self._nodes = [rnn(self.source, self.bank)]
+        forecast = one_ahead(self.outputs, self.target)
+        if forecast is not None and RunningError:
+            self._nodes.append(running_error(self._nodes[0], self.target, forecast))
+            self.outputs += (
+                Output("mean absolute error", "error", self.target, 1),
+                Output("the same of persistence", "error_persistence", self.target, 1),
+            )
+        self._nodes[-1].map(self._result).connect(results)
+
+    def on_refused(self, callback: Callable[[Refused], object]) -> None:
+        """`callback(refused)` is called when the step fails on a batch."""
+        for node in self._nodes:
+            node.on_refused(callback)
+
+    def order(self, names: tuple[str, ...] | None) -> list[int] | None:
+        """Where to find each of the channels in columns called `names`; None: as they stand."""
+        if names is None or names == self.channels:
+            return None
+        return [names.index(channel) for channel in self.channels]
+
+    def check_columns(self, key: str, names: tuple[str, ...] | None, count: int) -> None:
+        """Raises Refused unless columns called `names` hold this group's channels."""
+        if names is not None:
+            checked_row(key, dict.fromkeys(names, 0.0), self.channels)
+        else:
+            checked_row(key, [0.0] * count, self.channels)
+
+    def good_tokens(self, x: NDArray[Any]) -> NDArray[np.bool] | bool:
+        """Which rows of x (N, 1) are numbers of tokens (N,); True where there are no tokens."""
+        if not self.vocabulary:
+            return True
+        good: NDArray[np.bool] = (x[:, 0] >= 0) & (x[:, 0] < len(self.vocabulary))
+        return good & (x[:, 0] == np.floor(x[:, 0]))
+
+    def check_token(self, key: str, token: float) -> None:
+        if not (0 <= token < len(self.vocabulary) and token == int(token)):
+            error = f"expected a token's number, 0 to {len(self.vocabulary) - 1}, got {token:g}"
+            raise Refused("value", key, error)
+
+    def _check(self) -> None:
+        """Raises ValueError where rule, step and channels do not fit together."""
+        fits = (
+            ("inputs of the step", self.step.inputs, "channels", len(self.channels)),
+            ("outputs of the step", self.step.outputs, "described outputs", len(self.outputs)),
+            ("channels", len(self.channels), "units", len(self.units)),
+        )
+        for expected, count, what, got in fits:
+            if count != got:
+                raise ValueError(f"{count} {expected}, but {got} {what}")
+        if not 0 <= self.target < len(self.channels):
+            raise ValueError(
+                f"target is {self.target}, but there are {len(self.channels)} channels"
+            )
+
+    def _result(self, batch: Batch) -> Result:
+        assert batch.y is not None
+        h = self._hidden(batch) if self.U else None
+        return Result(self, batch._replace(y=batch.y.astype(np.float32, copy=False)), h)
+
+    def _hidden(self, batch: Batch) -> NDArray[np.int8]:
+        """Units after the last sample of each stream in the batch, NOT_SAMPLED for the others."""
+        last = {key: n for n, key in enumerate(batch.keys)}
+        h = np.full((len(batch.keys), self.U), NOT_SAMPLED, np.int8)
+        h[list(last.values())] = np.rint(127.0 * self.bank.units(last)).astype(np.int8)
+        return h
+
+
+class running_error(rnn):
+    """Appends to y the running errors of the forecast in column `forecast` and of persistence."""
+
+    def __init__(self, upstream: Stream, target: int, forecast: int) -> None:
+        self.target = target
+        self.forecast = forecast
+        super().__init__(upstream, RunningError())
+
+    def columns(self, batch: Batch) -> NDArray[Any]:
+        assert batch.y is not None
+        return np.stack([batch.x[:, self.target], batch.y[:, self.forecast]], axis=1)
+
+    def joined(self, batch: Batch, y: NDArray[Any]) -> Batch:
+        return batch._replace(y=np.concatenate([batch.y, y], axis=1))
+
+
+def described(step: Step, channels: tuple[str, ...]) -> tuple[Output, ...]:
+    """What each column of the step's y means, by its own word or as plain values."""
+    if describe := getattr(step, "describe", None):
+        return tuple(describe(channels))
+    return tuple(Output(f"y{i}") for i in range(step.outputs))
+
+
+def one_ahead(outputs: tuple[Output, ...], target: int) -> int | None:
+    """The column that forecasts the target's next value, if there is one."""
+    for column, output in enumerate(outputs):
+        if (output.kind, output.channel, output.ahead) == ("forecast", target, 1):
+            return column
+    return None

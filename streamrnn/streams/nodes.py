@@ -1,0 +1,201 @@
+"""Steps as streamz nodes: `stream.rnn(model)`, `stream.forecast(...)`, `stream.detect(...)`.
+
+    source.rnn(model).sink(print)
+
+A node takes one stream's samples as numbers (one channel), rows (C,) or arrays of consecutive rows
+(T, C), or a Batch of many streams, and emits the same shape. An element that it cannot take is
+refused: counted, logged, reported to `on_refused`, and the stream goes on. Raising would not do: an
+exception in a streamz graph stops the source for good, while `source.stopped` stays False.
+
+Keep the end of a chain: streamz holds what comes after a node by weak references only (streamz#71),
+so a chain that ends neither in a sink nor in a variable is gone at once.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from streamz import Stream
+
+from streamrnn.bank import Bank
+
+try:  # TODO
+    from streamrnn.detect import Detector
+    from streamrnn.forecast import Forecast, Forecaster
+except ImportError:
+    Forecast = Forecaster = Detector = None
+from streamrnn.step import Step, scalar
+from streamrnn.streams.batch import Batch
+from streamrnn.streams.refused import Refusals, Refused, shown
+
+
+@Stream.register_api()
+class rnn(Stream):  # type: ignore[misc]  # streamz has no types
+    """Advance a step, or a Bank of one, by every element; emits y.
+
+    >>> from streamz import Stream
+    >>> import streamrnn as srnn, streamrnn.streams
+    >>> source = Stream()
+    >>> found = source.rnn(srnn.GRU(input_size=2, hidden_size=8, output_size=1)).sink_to_list()
+    >>> source.emit([0.5, 1.0])
+    >>> source.emit("junk")  # refused, with a warning in the log
+    >>> source.emit([[0.5, 1.0], [0.2, float("nan")]])
+    >>> [y.shape for y in found]
+    [(1,), (2, 1)]
+
+    key    the stream in the bank that elements without keys belong to
+    """
+
+    def __init__(
+        self, upstream: Stream, model: Step | Bank, *, key: Hashable = "", **kwargs: Any
+    ) -> None:
+        self.bank = model if isinstance(model, Bank) else Bank(model)
+        self.key = key
+        self._refusals = Refusals()
+        super().__init__(upstream, **kwargs)
+
+    @property
+    def refused(self) -> Counter[str]:
+        """How many elements were refused, by kind."""
+        return self._refusals.counts
+
+    def on_refused(self, callback: Callable[[Refused], object]) -> None:
+        """`callback(refused)` is called whenever an element is refused."""
+        self._refusals.on_refused(callback)
+
+    def update(self, x: Any, who: Any = None, metadata: Any = None) -> Any:
+        try:
+            keys, columns, ndim = self._checked(x)
+        except (ValueError, TypeError) as error:
+            self._refuse("value", error)
+            return []
+        bank = self.bank
+        rows = bank.rows(keys)
+        touched = rows if len(rows) == 1 else np.unique(rows)
+        before = bank.states[touched]
+        y = np.empty((len(rows), bank.model.outputs), columns.dtype)
+        try:
+            bank.advance(rows, columns, y)
+        except Exception as error:
+            bank.states[touched] = before
+            self._refuse("internal", error, len(keys))
+            return []
+        try:
+            return self._emit(self._element(x, y, ndim), metadata=metadata)
+        except BaseException:
+            # What came after failed: the element has not happened, and may be emitted again.
+            bank.states[touched] = before
+            raise
+
+    # A node that reads other columns or shows its results otherwise overrides these three.
+
+    def columns(self, batch: Batch) -> Any:
+        """What the step reads of a batch, (N, inputs)."""
+        return batch.x
+
+    def joined(self, batch: Batch, y: NDArray[Any]) -> Batch:
+        """The batch with what the step wrote, y (N, outputs)."""
+        return batch._replace(y=y)
+
+    def shaped(self, y: NDArray[Any]) -> Any:
+        """What is emitted for y (outputs,) or (T, outputs)."""
+        return y
+
+    def _checked(self, x: Any) -> tuple[Sequence[Hashable], NDArray[Any], int]:
+        """Keys (N,), columns (N, inputs) in the step's scalar dtype, and the dimensions of x."""
+        array = _numbers(self.columns(x) if isinstance(x, Batch) else x)
+        ndim, shape, inputs = array.ndim, array.shape, self.bank.model.inputs
+        if ndim < 2:
+            array = array.reshape(1, -1)
+        if array.ndim != 2 or array.shape[1] != inputs:
+            raise ValueError(
+                f"expected {inputs} channel{'s' if inputs > 1 else ''}: a row ({inputs},) or "
+                f"consecutive rows (T, {inputs}), got shape {shape}"
+            )
+        keys = x.keys if isinstance(x, Batch) else [self.key] * len(array)
+        if len(keys) != len(array):
+            raise ValueError(f"expected a key for each row, got {len(keys)} for {len(array)} rows")
+        with np.errstate(over="ignore"):
+            columns = np.ascontiguousarray(array, scalar(self.bank.model.layout))
+        if np.isinf(columns).any():
+            # inf would turn the state into NaN for good
+            raise ValueError(f"expected finite numbers or NaN, got {shown(columns.max())}")
+        return keys, columns, ndim
+
+    def _element(self, x: Any, y: NDArray[Any], ndim: int) -> Any:
+        if isinstance(x, Batch):
+            return self.joined(x, y)
+        return self.shaped(y if ndim == 2 else y[0])
+
+    def _refuse(self, kind: str, error: Exception, count: int = 1) -> None:
+        where = f"{type(self).__name__} node" + (f" {self.name}" if self.name else "")
+        self._refusals.add(Refused(kind, where, str(error), count))
+
+
+def _numbers(x: Any) -> NDArray[Any]:
+    """x as an array of numbers, None as NaN; not "1.5", which NumPy would read as a number."""
+    try:
+        array = np.asarray(x)
+    except ValueError:
+        raise ValueError(f"expected numbers in rows of one length, got {shown(x)}") from None
+    if array.dtype == object and array.ndim and all(v is None or _real(v) for v in array.flat):
+        array = array.astype(np.float64)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"expected numbers, NaN or None where missing, got {shown(x)}")
+    return array
+
+
+def _real(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+@Stream.register_api()
+class forecast(rnn):
+    """Learn from every element and forecast the next; emits a Forecast (Batch: its columns as y).
+
+    >>> from streamz import Stream
+    >>> import streamrnn.streams
+    >>> source = Stream()
+    >>> found = source.forecast(channels=1, horizon=3).sink_to_list()
+    >>> for value in (1.0, 2.0, 3.0):
+    ...     source.emit(value)
+    >>> found[-1].mean.shape
+    (3,)
+    """
+
+    def __init__(
+        self,
+        upstream: Stream,
+        channels: int = 1,
+        target: int = 0,
+        horizon: int = 12,
+        *,
+        key: Hashable = "",
+        **kwargs: Any,
+    ) -> None:
+        model = Forecaster(channels=channels, target=target, horizon=horizon)
+        super().__init__(upstream, model, key=key, **kwargs)
+
+    def shaped(self, y: NDArray[Any]) -> Forecast:
+        return Forecast(*np.split(y, 3, axis=-1))
+
+
+@Stream.register_api()
+class detect(rnn):
+    """Score every element from 0 (expected) to 1; emits a Detection (Batch: its columns as y)."""
+
+    def __init__(
+        self,
+        upstream: Stream,
+        channels: int = 1,
+        target: int = 0,
+        horizon: int = 12,
+        *,
+        key: Hashable = "",
+        **kwargs: Any,
+    ) -> None:
+        model = Detector(channels=channels, target=target, horizon=horizon)
+        super().__init__(upstream, model, key=key, **kwargs)

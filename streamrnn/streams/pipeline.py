@@ -1,0 +1,373 @@
+"""From samples to predictions: what arrived since the last tick goes through its graph at once.
+
+    take, take_batch ─▶ pending, by group ─▶ (tick) ─▶ Group's streamz graph ─▶ sinks
+
+At low rates a sample is predicted within a tick; at high rates many share one graph event.
+Everything happens in the calling thread, normally that of one event loop: a Pipeline has no locks.
+"""
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from streamz import Stream
+
+from streamrnn.step import Step
+from streamrnn.streams.batch import (
+    Batch,
+    Sample,
+    checked_columns,
+    checked_row,
+    checked_time,
+    names_of,
+)
+from streamrnn.streams.groups import Group, Result, Rule
+from streamrnn.streams.refused import LastRefused, Refusals, Refused, shown
+
+FLUSH_ROWS = 4096  # so many pending samples don't wait for the tick
+COPY_BYTES = 4 << 20  # one event touches at most so much state, so that its copy stays in the cache
+ROUNDS = 64  # looks at the hidden units of a watched stream in one tick
+
+Channels = tuple[str, ...]
+
+
+class Pipeline:
+    """Streams in, predictions out.
+
+    >>> import streamrnn as srnn
+    >>> from streamrnn.streams import Pipeline, Rule
+    >>> gru = srnn.GRU(input_size=2, hidden_size=8, output_size=1)
+    >>> pipeline = Pipeline([Rule("boiler/*", lambda channels: gru, channels=("temp", "load"))])
+    >>> results = []
+    >>> pipeline.sink(results.append)
+    >>> pipeline.take("boiler/7", [71.5, 3.2])
+    >>> pipeline.take("boiler/8", {"load": 3.1, "temp": None}, "2026-01-01T12:00:00Z")
+    >>> pipeline.flush()
+    >>> results[0].batch.keys, results[0].batch.y.shape
+    (['boiler/7', 'boiler/8'], (2, 1))
+    >>> pipeline.take("boiler/7", [71.5])
+    Traceback (most recent call last):
+    streamrnn.streams.refused.Refused: boiler/7: expected 2 channels (temp, load), got 1
+
+    rules    the first whose pattern matches a stream's key serves it
+    tick_s   how long a sample waits for company; where no event loop runs, until flush()
+    max_streams, max_channels   what goes beyond is refused
+
+    groups   in order of their ids
+    watched  keys of streams that somebody looks at: their hidden units come with every sample
+    samples  how many were predicted
+    """
+
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        *,
+        tick_s: float = 0.02,
+        max_streams: int = 10_000,
+        max_channels: int = 256,
+    ) -> None:
+        self.rules = tuple(rules)
+        self.tick_s = tick_s
+        self.max_streams = max_streams
+        self.max_channels = max_channels
+        self.groups: list[Group] = []
+        self.watched: set[str] = set()
+        self._refusals = Refusals()
+        self._results = Results(self._refusals)
+        self._group_of: dict[str, Group] = {}
+        self._group_by: dict[tuple[Rule, Channels], Group] = {}
+        self._steps: dict[tuple[Rule, Channels], Step] = {}
+        self._pending: dict[Group, Pending] = {}
+        self._waiting = 0  # rows in all of _pending
+        self._arrived = math.nan
+        self._timer: asyncio.TimerHandle | None = None
+
+    # in
+
+    def take(self, key: str, x: Sample, t: float | str | None = None) -> None:
+        """Take one sample: x in the order of the channels or by their names; None, NaN: missing.
+
+        t: event time, seconds since 1970 or ISO 8601; None: now. Raises Refused, and counts it.
+        """
+        now = time.time()
+        try:
+            group = self._group_of.get(key) if key.__class__ is str else None
+            rule = self._rule(key) if group is None else group.rule
+            channels = group.channels if group else rule.channels or names_of(key, x)
+            row = checked_row(key, x, channels)
+            when = now if t is None else checked_time(key, t, now)
+            if group is None:
+                group = self._admit(key, rule, channels)
+            if group.vocabulary:
+                group.check_token(key, row[0])
+        except Refused as refused:
+            self.refuse(refused)
+            raise
+        self._pending_of(group).add(key, when, row)
+        self._wake(1, now)
+
+    def take_batch(self, batch: Batch) -> int:
+        """Take columns of samples; returns how many were taken, the others are counted as refused.
+
+        Event times may lie in the future here: a recording keeps its own time. Raises ValueError
+        for something that is no Batch of numbers.
+        """
+        keys, t, x = batch.keys, np.asarray(batch.t), np.asarray(batch.x)
+        good = checked_columns("batch", t, x)
+        group_of: dict[str, Group | None] = {}
+        for key in dict.fromkeys(keys):
+            try:
+                group_of[key] = self._group_of_column(key, batch)
+            except Refused as refused:
+                refused.count = keys.count(key)
+                self.refuse(refused)
+                group_of[key] = None
+        taken = 0
+        for group in dict.fromkeys(group_of.values()):
+            if group is None:
+                continue
+            chosen = np.array([group_of[key] is group for key in keys])
+            bad = chosen & ~(good & group.good_tokens(x))
+            if bad.any():
+                key = keys[int(bad.argmax())]
+                got = shown((t[bad][0].item(), x[bad][0].tolist()))
+                error = f"expected a finite time and numbers within ±1e30, got {got}"
+                self.refuse(Refused("value", key, error, int(bad.sum())))
+                chosen &= ~bad
+            rows = np.flatnonzero(chosen)
+            order = group.order(batch.channels)
+            picked = x[rows] if order is None else x[np.ix_(rows, order)]
+            self._pending_of(group).extend([keys[n] for n in rows], t[rows], picked)
+            taken += len(rows)
+        self._wake(taken, time.time())
+        return taken
+
+    def refuse(self, refused: Refused) -> None:
+        """Count what was refused elsewhere, such as a line that a source could not read."""
+        self._refusals.add(refused)
+
+    # out
+
+    def sink(self, callback: Callable[[Result], object]) -> None:
+        """`callback(result)` gets every batch with its predictions, in order of arrival.
+
+        A callback that raises is counted and logged; what others have seen stays true.
+        """
+        self._results.callbacks.append(callback)
+
+    def flush(self) -> None:
+        """Predict what is pending now, without waiting for the tick."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        pending, self._pending, self._waiting = self._pending, {}, 0
+        for group, samples in pending.items():
+            for part in self._parts(group, samples.batch(self._arrived, group.channels)):
+                try:
+                    group.source.emit(part)
+                except Exception as error:  # the graph has put its states back
+                    what = f"{type(error).__name__}: {error}"
+                    self.refuse(Refused("internal", group.rule.match, what, len(part.keys)))
+
+    # what is known
+
+    @property
+    def samples(self) -> int:
+        return self._results.samples
+
+    @property
+    def refused(self) -> Counter[str]:
+        """How many samples were refused, by kind."""
+        return self._refusals.counts
+
+    @property
+    def last_refused(self) -> LastRefused | None:
+        return self._refusals.last
+
+    def group_of(self, key: str) -> Group | None:
+        """The group of a stream that has been seen."""
+        return self._group_of.get(key)
+
+    def warm(self, rule: Rule) -> None:
+        """Make the step of `rule` and compile it on a throw-away stream; may run in another thread.
+
+        Raises what the step raises: a rule that cannot work is known before any sample comes.
+        """
+        channels = rule.channels or tuple(f"x{n}" for n in range(rule.target + 1))
+        step = rule.step(channels)
+        if rule.channels is None:
+            channels = tuple(f"x{n}" for n in range(step.inputs))
+        else:
+            self._steps[rule, channels] = step
+        group = Group(0, rule, channels, step, Stream())
+        failed: list[Refused] = []
+        group.on_refused(failed.append)
+        group.source.emit(Batch([""], np.zeros(1), np.zeros((1, len(channels)))))
+        if failed:
+            raise failed[0]
+
+    # inside
+
+    def _rule(self, key: Any) -> Rule:
+        if not isinstance(key, str) or not 0 < len(key) <= 200 or not key.isprintable():
+            error = "expected a stream's name of 1 to 200 printable characters"
+            raise Refused("stream", shown(key), error)
+        for rule in self.rules:
+            if fnmatchcase(key, rule.match):
+                return rule
+        patterns = ", ".join(rule.match for rule in self.rules[:10])
+        more = f" and {len(self.rules) - 10} more" if len(self.rules) > 10 else ""
+        error = f"no rule is for this stream; the patterns are {patterns}{more}"
+        raise Refused("stream", key, error)
+
+    def _admit(self, key: str, rule: Rule, channels: Channels) -> Group:
+        """The group for a new stream; opened when it is the first with its rule and channels."""
+        if len(self._group_of) >= self.max_streams:
+            error = f"max_streams = {self.max_streams} streams are open; raise it to take more"
+            raise Refused("stream", key, error)
+        if len(channels) > self.max_channels:
+            error = f"expected at most max_channels = {self.max_channels}, got {len(channels)}"
+            raise Refused("channels", key, error)
+        group = self._group_by.get((rule, channels))
+        if group is None:
+            try:
+                step = self._steps.get((rule, channels)) or rule.step(channels)
+                group = Group(len(self.groups), rule, channels, step, self._results)
+            except Exception as error:
+                what = (
+                    f"rule {rule.match} has no step for channels ({', '.join(channels)}): {error}"
+                )
+                raise Refused("channels", key, what) from error
+            group.on_refused(self.refuse)
+            self._group_by[rule, channels] = group
+            self.groups.append(group)
+        self._group_of[key] = group
+        return group
+
+    def _group_of_column(self, key: str, batch: Batch) -> Group:
+        group = self._group_of.get(key) if key.__class__ is str else None
+        count = batch.x.shape[1]
+        if group is None:
+            rule = self._rule(key)
+            names = batch.channels or names_of(key, [0.0] * count)
+            group = self._admit(key, rule, rule.channels or names)
+        group.check_columns(key, batch.channels, count)
+        return group
+
+    def _pending_of(self, group: Group) -> "Pending":
+        pending = self._pending.get(group)
+        if pending is None:
+            pending = self._pending[group] = Pending()
+        return pending
+
+    def _wake(self, rows: int, now: float) -> None:
+        self._arrived = now
+        self._waiting += rows
+        if self._waiting >= FLUSH_ROWS:
+            self.flush()
+        elif self._timer is None:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                return
+            self._timer = loop.call_later(self.tick_s, self.flush)
+
+    def _parts(self, group: Group, batch: Batch) -> Iterator[Batch]:
+        """The batch in events: a watched stream that repeats goes in rounds, to look in between."""
+        size = max(1, COPY_BYTES // group.bank.model.layout.itemsize)
+        rounds = self._rounds(batch.keys)
+        if rounds is None and len(batch.keys) <= size:
+            yield batch
+            return
+        order = [np.arange(len(batch.keys))]
+        if rounds is not None:
+            order = [np.flatnonzero(rounds == n) for n in range(int(rounds.max()) + 1)]
+        for rows in order:
+            for start in range(0, len(rows), size):
+                part = rows[start : start + size]
+                yield batch._replace(
+                    keys=[batch.keys[n] for n in part], t=batch.t[part], x=batch.x[part]
+                )
+
+    def _rounds(self, keys: Any) -> NDArray[np.int64] | None:
+        """The round of each row (N,); None when one is enough."""
+        if not self.watched:
+            return None
+        counts = Counter(key for key in keys if key in self.watched)
+        most = max(counts.values(), default=0)
+        if most <= 1:
+            return None
+        stride = -(-most // ROUNDS)
+        rounds = np.zeros(len(keys), np.int64)
+        counts.clear()
+        for n, key in enumerate(keys):
+            if key in self.watched:
+                rounds[n] = counts[key] // stride
+                counts[key] += 1
+        return rounds
+
+
+class Pending:
+    """One group's samples since the last tick."""
+
+    def __init__(self) -> None:
+        self._keys: list[str] = []
+        self._t: list[float] = []
+        self._x: list[float] = []  # flat: the caller may reuse its row
+        self._columns: list[tuple[list[str], NDArray[Any], NDArray[Any]]] = []
+
+    def add(self, key: str, t: float, row: Iterable[float]) -> None:
+        self._keys.append(key)
+        self._t.append(t)
+        self._x.extend(row)
+
+    def extend(self, keys: list[str], t: NDArray[Any], x: NDArray[Any]) -> None:
+        self._seal()
+        self._columns.append((keys, t, x))
+
+    def batch(self, arrived: float, channels: Channels) -> Batch:
+        self._seal()
+        keys, t, x = zip(*self._columns, strict=True)
+        return Batch(
+            [key for part in keys for key in part],
+            np.concatenate(t),
+            np.concatenate(x),
+            arrived=arrived,
+            channels=channels,
+        )
+
+    def _seal(self) -> None:
+        if self._keys:
+            x = np.array(self._x).reshape(len(self._keys), -1)
+            self._columns.append((self._keys, np.array(self._t), x))
+            self._keys, self._t, self._x = [], [], []
+
+
+class Results(Stream):  # type: ignore[misc]  # streamz has no types
+    """The end of every group's graph.
+
+    Not a streamz sink: those are kept in a global set for good, and one that raises would undo the
+    states of a batch that another has shown already.
+    """
+
+    def __init__(self, refusals: Refusals) -> None:
+        self.callbacks: list[Callable[[Result], object]] = []
+        self.samples = 0
+        self._refusals = refusals
+        super().__init__()
+
+    def update(self, x: Result, who: Any = None, metadata: Any = None) -> list[Any]:
+        self.samples += len(x.batch.keys)
+        for callback in self.callbacks:
+            try:
+                callback(x)
+            except Exception as error:
+                what = f"a sink failed with {type(error).__name__}: {error}"
+                self._refusals.add(Refused("internal", x.group.rule.match, what, 0))
+        return []
