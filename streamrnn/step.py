@@ -67,20 +67,18 @@ class Output(NamedTuple):
 def padded(fields: Sequence[tuple[str, int | tuple[int, ...]]], scalar: DTypeLike) -> np.dtype[Any]:
     """A state layout: fields of one scalar dtype, one after the other, padded to whole cache lines.
 
-    >>> layout = padded([("h", (2, 5)), ("count", 1)], np.float64)
-    >>> layout.itemsize, layout.fields["count"]
-    (128, (dtype(('<f8', (1,))), 80))
+    The padding is a field, since NumPy leaves bytes between fields undefined when it copies, and a
+    state is compared, stored and sent as bytes.
+
+    >>> padded([("h", (2, 5)), ("count", 1)], np.float64)
+    dtype([('h', '<f8', (2, 5)), ('count', '<f8', (1,)), ('padding', '<f8', (5,))])
     """
     kind = np.dtype(scalar).newbyteorder("<")
-    names, formats, offsets, end = [], [], [], 0
-    for name, shape in fields:
-        format = np.dtype((kind, shape if isinstance(shape, tuple) else (shape,)))
-        names.append(name)
-        formats.append(format)
-        offsets.append(end)
-        end += format.itemsize
-    itemsize = max(1, -(-end // ROW_BYTES)) * ROW_BYTES
-    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": itemsize})
+    layout = [
+        (name, kind, shape if isinstance(shape, tuple) else (shape,)) for name, shape in fields
+    ]
+    rest = -np.dtype(layout).itemsize % ROW_BYTES // kind.itemsize
+    return np.dtype(layout + [("padding", kind, (rest,))] * (rest > 0))
 
 
 def scalar(layout: np.dtype[Any]) -> np.dtype[Any]:

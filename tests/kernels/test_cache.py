@@ -1,0 +1,85 @@
+"""The compiled code on disk: used again, never trusted blindly; each case in processes of its own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "streamrnn"
+PROGRAM = """
+import numpy as np
+from streamrnn.kernels.linear import accumulate
+out = np.ones(2, np.float32)
+accumulate(np.ones((3, 2), np.float32), np.ones(3, np.float32), out)
+stats = accumulate.stats
+print(out[0], sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
+"""
+
+
+@pytest.fixture
+def kernels(tmp_path):
+    """A copy of the kernels alone, free to be changed, as a package of the same name."""
+    folder = tmp_path / "streamrnn" / "kernels"
+    folder.mkdir(parents=True)
+    (folder.parent / "__init__.py").touch()
+    for source in ("__init__.py", "jit.py", "linear.py"):
+        shutil.copy(PACKAGE / "kernels" / source, folder)
+    return folder
+
+
+def run(kernels, **environment):
+    """What PROGRAM prints: result, loaded from the cache, compiled."""
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=kernels.parents[1],
+        env={**os.environ, "PYTHONPATH": str(kernels.parents[1]), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stderr == ""
+    return result.stdout.split()
+
+
+COMPILED, LOADED = ["4.0", "0", "1"], ["4.0", "1", "0"]
+
+
+def test_a_second_process_loads_what_the_first_compiled(kernels):
+    assert run(kernels) == COMPILED
+    assert run(kernels) == LOADED
+
+
+def test_a_change_in_another_kernel_file_compiles_again(kernels):
+    run(kernels)
+    (kernels / "other.py").write_text("# a callee, say\n")
+    assert run(kernels) == COMPILED
+
+
+def test_bounds_checking_is_not_served_from_a_plain_run(kernels):
+    run(kernels)
+    assert run(kernels, NUMBA_BOUNDSCHECK="1") == COMPILED
+    assert run(kernels) == COMPILED
+
+
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
+def test_damaged_files_compile_again_and_are_mended(kernels, suffix, damage):
+    run(kernels)
+    (file,) = (kernels / "__pycache__").glob(f"linear.accumulate-*.{suffix}")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    file.write_bytes({"truncated": content[:100], "flipped": content, "empty": b""}[damage])
+    assert run(kernels) == COMPILED
+    assert run(kernels) == LOADED
+
+
+def test_nowhere_to_write_runs_uncached(kernels):
+    nowhere = kernels / "a file, not a folder"
+    nowhere.touch()
+    environment = {"NUMBA_CACHE_DIR": str(nowhere), "HOME": str(nowhere)}
+    environment |= {"XDG_CACHE_HOME": str(nowhere), "LOCALAPPDATA": str(nowhere)}
+    (kernels / "__pycache__").touch()  # a file in its place: not even root can write into it
+    assert run(kernels, PYTHONDONTWRITEBYTECODE="1", **environment)[0] == "4.0"

@@ -1,0 +1,113 @@
+"""Banks: keyed streams over one step."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamrnn.bank import Bank
+from streamrnn.model import GRU, LSTM, RNN
+from streamrnn.step import flat
+
+KEYS = st.lists(st.sampled_from(["a", "b", "c", ("d", 1), 7]), min_size=1, max_size=40)
+
+
+@pytest.mark.parametrize("cell", [RNN, GRU, LSTM])
+@given(keys=KEYS, cuts=st.lists(st.integers(0, 40), max_size=5), save_at=st.integers(0, 40))
+@settings(max_examples=25, deadline=None)
+def test_any_interleaving_gives_the_bits_of_each_stream_alone(cell, keys, cuts, save_at):
+    model = cell(2, 9, 3, num_layers=2)
+    X = np.random.default_rng(len(keys)).normal(size=(len(keys), 2)).astype(np.float32)
+    bank = Bank(model)
+    Y = []
+    for part in np.split(np.arange(len(keys)), sorted({min(c, len(keys)) for c in cuts})):
+        Y += list(bank.step([keys[n] for n in part], X[part]))
+        if save_at in part:
+            snapshot, bank = bank.snapshot(), Bank(model)
+            bank.restore(snapshot)
+    for key in set(keys):
+        own = [n for n, k in enumerate(keys) if k == key]
+        model.reset()
+        assert np.stack([Y[n] for n in own]).tobytes() == model.run(X[own]).tobytes()
+        assert bank[key].tobytes() == model.state.tobytes()
+
+
+def test_state_of_one_stream_does_not_touch_another():
+    bank = Bank(GRU(1, 5))
+    bank.step(["a", "b"], [[1.0], [2.0]])
+    before = bank["b"].tobytes()
+    bank.step(["a"], [[5.0]])
+    bank.reset(["a"])
+    assert bank["b"].tobytes() == before and not bank["a"]["h"].any()
+
+
+def test_a_dropped_key_starts_anew_and_its_row_is_used_again():
+    bank = Bank(RNN(1, 5))
+    bank.step(["a", "b"], [[1.0], [2.0]])
+    bank.drop(["a"])
+    assert "a" not in bank and list(bank) == ["b"]
+    assert bank.rows(["c"]) == [0] and not bank["c"]["h"].any()
+
+
+def test_rows_grow_with_the_streams_and_stay_on_cache_lines():
+    bank = Bank(RNN(1, 3))
+    keys = list(range(1000))
+    bank.step(keys, np.zeros((1000, 1)))
+    assert len(bank) == 1000 and sorted(bank.rows(keys)) == keys
+    assert flat(bank.states).ctypes.data % 64 == 0 and bank.states.itemsize % 64 == 0
+
+
+def test_a_state_moves_from_one_key_to_another():
+    bank = Bank(LSTM(1, 3))
+    bank.step(["a"], [[1.0]])
+    bank["fork"] = bank["a"]
+    y = bank.step(["a", "fork"], [[2.0], [2.0]])
+    assert y[0].tobytes() == y[1].tobytes()
+
+
+def test_a_step_may_begin_elsewhere_than_at_zero():
+    class Warm(RNN):
+        def initial(self):
+            state = np.zeros((), self.layout)
+            state["h"] = 0.5
+            return state
+
+    bank = Bank(Warm(1, 2))
+    bank.rows(["a"])
+    assert bank["a"]["h"].tolist() == [[0.5, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (
+            lambda b: b.step("pump", [[1.0]]),
+            TypeError,
+            "keys is the string 'pump', expected a list",
+        ),
+        (
+            lambda b: b.step(["a"], [[1.0], [2.0]]),
+            ValueError,
+            "X has shape (2, 1), expected (1, 1)",
+        ),
+        (lambda b: b.step(["a"], [["x"]]), TypeError, "expected numbers"),
+        (lambda b: b["nobody"], KeyError, "nobody"),
+        (lambda b: b.drop(["nobody"]), KeyError, "nobody"),
+        (lambda b: b.__setitem__("a", np.zeros(2)), ValueError, "a state of GRU("),
+        (
+            lambda b: b.restore(Bank(LSTM(1, 2)).snapshot()),
+            ValueError,
+            "the snapshot holds (0,) states of",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_moves_no_state(call, error, text):
+    bank = Bank(GRU(1, 2))
+    bank.step(["a"], [[1.0]])
+    before = bank.snapshot()
+    with pytest.raises(error, match=re.escape(text)):
+        call(bank)
+    after = bank.snapshot()
+    assert after.keys == before.keys and after.states.tobytes() == before.states.tobytes()

@@ -1,0 +1,212 @@
+"""Networks: what they compute, how they step, what they refuse."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamrnn.model import GRU, LSTM, RNN, Model
+from tests import naive
+
+CELLS = [RNN, GRU, LSTM]
+ATOL = 3e-6  # float32 sums of up to 64 terms of size 1, carried through the recurrence
+
+
+def samples(T, I, seed=0):
+    return np.random.default_rng(seed).normal(size=(T, I)).astype(np.float32)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("num_layers", [1, 3])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("output_size", [None, 2])
+def test_run_matches_naive(cell, num_layers, bias, output_size):
+    model = cell(3, 13, output_size, num_layers=num_layers, bias=bias, seed=1)
+    X = samples(200, 3)
+    np.testing.assert_allclose(model.run(X), naive.run(model, X), atol=ATOL)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@given(T=st.integers(1, 30), cuts=st.lists(st.integers(0, 30)), H=st.integers(1, 40))
+@settings(max_examples=20, deadline=None)
+def test_run_has_the_same_bits_in_any_pieces(cell, T, cuts, H):
+    X = samples(T, 2)
+    whole, pieces, steps = (cell(2, H, 1, num_layers=2) for _ in range(3))
+    Y = whole.run(X)
+    parts = [pieces.run(part) for part in np.split(X, sorted({min(c, T) for c in cuts}))]
+    assert np.concatenate(parts).tobytes() == Y.tobytes()
+    assert np.stack([steps.step(x) for x in X]).tobytes() == Y.tobytes()
+    assert whole.state.tobytes() == pieces.state.tobytes() == steps.state.tobytes()
+
+
+def test_rnn_is_the_class_of_the_2015_essay():
+    """The RNN class of "The Unreasonable Effectiveness of Recurrent Neural Networks", in NumPy."""
+
+    class Essay:
+        def step(self, x):
+            self.h = np.tanh(np.dot(self.W_hh, self.h) + np.dot(self.W_xh, x))
+            return np.dot(self.W_hy, self.h)
+
+    ours = RNN(input_size=5, hidden_size=20, output_size=4, bias=False)
+    essay = Essay()
+    essay.h = np.zeros(20)
+    essay.W_xh = ours.parameters["weight_ih_l0"]
+    essay.W_hh = ours.parameters["weight_hh_l0"]
+    essay.W_hy = ours.parameters["weight_ho"]
+    for x in samples(100, 5):
+        np.testing.assert_allclose(ours.step(x), essay.step(x), atol=ATOL)
+        np.testing.assert_allclose(ours.h, essay.h, atol=ATOL)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_token_gives_the_bits_of_its_one_hot_vector(cell):
+    by_token, by_vector = cell(7, 12, 7, tokens=True), cell(7, 12, 7)
+    tokens = np.random.default_rng(0).integers(0, 7, 50)
+    assert by_token.run(tokens).tobytes() == by_vector.run(np.eye(7)[tokens]).tobytes()
+
+
+def test_a_token_outside_the_vocabulary_adds_nothing():
+    X = np.array([0, 7, -1, np.nan, 1e9, 3])
+    model = GRU(7, 12, 2, tokens=True)
+    np.testing.assert_allclose(model.run(X), naive.run(model, X), atol=ATOL)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_missing_value_counts_as_the_mean(cell):
+    holes, means = cell(2, 8, 1), cell(2, 8, 1)
+    for model in (holes, means):
+        model.scale(mean=[20, 1000], std=[5, 10])
+    X = samples(30, 2) * [5, 10] + [20, 1000]
+    filled = X.copy()
+    X[::3, 1], filled[::3, 1] = np.nan, 1000
+    assert holes.run(X).tobytes() == means.run(filled).tobytes()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_extreme_inputs_leave_the_state_finite(cell):
+    model = cell(2, 8, 1, num_layers=2)
+    for x in ([np.inf, -np.inf], [1e300, -1e300], [3.4e38, 3.4e38], [np.nan, np.nan]):
+        assert np.isfinite(model.step(x)).all()
+    assert np.isfinite(model.state["h"]).all()
+
+
+def test_scale_takes_and_gives_raw_units():
+    raw, unit = LSTM(2, 8, 1), LSTM(2, 8, 1)
+    raw.scale(mean=[20, 1000], std=[5, 10], out_mean=20, out_std=5)
+    X = samples(30, 2)
+    np.testing.assert_allclose(
+        raw.run(X * [5, 10] + [20, 1000]),
+        unit.run(X) * 5 + 20,
+        atol=2e-4,  # 1000 carries 6e-5 in float32, of a std of 10, given back times 5
+    )
+
+
+def test_reset_forgets_and_state_can_be_put_back():
+    model = GRU(1, 6)
+    model.step(1.0)
+    state, h = model.state, model.h
+    y = model.step(2.0)
+    model.reset()
+    assert not model.h.any()
+    model.state = state
+    assert model.h.tobytes() == h.tobytes()
+    assert model.step(2.0).tobytes() == y.tobytes()
+
+
+def test_reading_the_state_gives_a_copy():
+    model = RNN(1, 4)
+    model.step(1.0)
+    before = model.h
+    model.state["h"][:] = 9
+    model.h[:] = 9
+    assert model.h.tobytes() == before.tobytes()
+
+
+def test_assigned_parameters_are_used_at_the_next_step():
+    model = RNN(1, 4, 1, bias=False)
+    before = model.step(1.0)
+    model.reset()
+    model.parameters["weight_ho"] = -model.parameters["weight_ho"]
+    np.testing.assert_array_equal(model.step(1.0), -before)
+
+
+def test_parameters_have_the_names_and_shapes_of_pytorch():
+    shapes = {name: array.shape for name, array in LSTM(3, 5, 2, num_layers=2).parameters.items()}
+    assert shapes == {
+        "weight_ih_l0": (20, 3),
+        "weight_hh_l0": (20, 5),
+        "bias_ih_l0": (20,),
+        "bias_hh_l0": (20,),
+        "weight_ih_l1": (20, 5),
+        "weight_hh_l1": (20, 5),
+        "bias_ih_l1": (20,),
+        "bias_hh_l1": (20,),
+        "weight_ho": (2, 5),
+        "bias_o": (2,),
+    }
+
+
+def test_the_seed_decides_the_parameters():
+    first, same, other = (GRU(2, 3, seed=seed).parameters["weight_ih_l0"] for seed in (0, 0, 1))
+    assert np.array_equal(first, same) and not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda m: m.step([1, 2]), ValueError, "x has shape (2,), expected (3,): one number for"),
+        (lambda m: m.step(1.0), ValueError, "x has shape (), expected (3,)"),
+        (lambda m: m.step("abc"), TypeError, "x holds str, expected numbers"),
+        (lambda m: m.step([1, None, 3]), TypeError, "values of dtype object, expected numbers;"),
+        (lambda m: m.step([1j, 2, 3]), TypeError, "values of dtype complex128, expected numbers"),
+        (lambda m: m.run([[1, 2, 3], [1, 2]]), ValueError, "x is not an array of numbers"),
+        (lambda m: m.run([1, 2, 3]), ValueError, "X has shape (3,), expected (N, 3): a row for"),
+        (
+            lambda m: m.run(np.zeros((2, 2, 3))),
+            ValueError,
+            "X has shape (2, 2, 3), expected (N, 3)",
+        ),
+        (lambda m: setattr(m, "state", np.zeros(3)), ValueError, "a state of GRU(input_size=3"),
+        (lambda m: m.scale(std=0), ValueError, "std is 0, expected positive numbers"),
+        (lambda m: m.scale(mean=[1, 2]), ValueError, "mean has shape (2,), expected (3,)"),
+        (lambda m: m.scale(mean=np.nan), ValueError, "mean is nan, expected finite numbers"),
+        (lambda m: m.scale(out_std=2), ValueError, "scale the readout, and output_size is None"),
+        (lambda m: m.parameters["w"], KeyError, "w"),
+        (
+            lambda m: m.parameters.__setitem__("w", 1),
+            KeyError,
+            "no parameter 'w'; there are weight_ih_l0, weight_hh_l0",
+        ),
+        (
+            lambda m: m.parameters.__setitem__("bias_ih_l0", np.zeros(4)),
+            ValueError,
+            "bias_ih_l0 has shape (4,), expected (12,)",
+        ),
+        (
+            lambda m: m.parameters.__setitem__("bias_ih_l0", np.full(12, np.nan)),
+            ValueError,
+            "bias_ih_l0 holds NaN or infinite weights",
+        ),
+        (lambda m: m.parameters["bias_ih_l0"].fill(1), ValueError, "read-only"),
+        (lambda m: m.parameters.pop("bias_ih_l0"), TypeError, "cannot be removed from a model"),
+        (lambda m: GRU(0, 4), ValueError, "input_size is 0, expected a whole number of at least 1"),
+        (lambda m: GRU(1, 4.5), ValueError, "hidden_size is 4.5, expected a whole number"),
+        (lambda m: GRU(1, True), ValueError, "hidden_size is True, expected a whole number"),
+        (
+            lambda m: GRU(3, 4, tokens=True).scale(mean=1),
+            ValueError,
+            "a model of tokens has no units to scale",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(call, error, text):
+    with pytest.raises(error, match=re.escape(text)):
+        call(GRU(3, 4))
+
+
+@pytest.mark.parametrize("T", [0, 1])
+def test_run_takes_no_rows_and_one(T):
+    model: Model = GRU(2, 4, 3)
+    assert model.run(np.zeros((T, 2))).shape == (T, 3)
