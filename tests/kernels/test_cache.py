@@ -1,4 +1,4 @@
-"""The compiled code on disk: used again, never trusted blindly; each case in processes of its own."""
+"""The compiled code on disk: used again, never trusted blindly; each case in fresh processes."""
 
 import os
 import shutil

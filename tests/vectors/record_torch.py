@@ -1,6 +1,6 @@
-"""Records what PyTorch's cells give, for machines without PyTorch:  python tests/vectors/record_torch.py
+"""Records what PyTorch gives, for machines without it:  python tests/vectors/record_torch.py
 
-Each file: the state_dict of a two-layer network with a linear readout, X (1000, 3) and Y (1000, 2).
+A file each: the state_dict of two layers and a linear readout, X (1000, 3) and Y (1000, 2).
 """
 
 from pathlib import Path

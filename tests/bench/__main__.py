@@ -1,0 +1,24 @@
+"""Runs every benchmark, each in a process of its own, so that none warms another's caches."""
+
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+OTHERS = ("__init__", "__main__")
+
+
+def main() -> None:
+    packages = ("streamrnn", "numba", "numpy", "streamz", "websockets")
+    print(datetime.now(UTC).strftime("%Y-%m-%d"), platform.platform(), platform.processor())
+    print("Python", platform.python_version(), *(f"{name} {version(name)}" for name in packages))
+    for program in sorted(Path(__file__).parent.glob("*.py")):
+        if program.stem not in OTHERS:
+            print(f"\n# python -m tests.bench.{program.stem}", flush=True)
+            subprocess.run([sys.executable, "-m", f"tests.bench.{program.stem}"], check=True)
+
+
+if __name__ == "__main__":
+    main()
