@@ -159,9 +159,8 @@ class WatchStream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Watch(msgspec.Struct, tag_field="type", tag="watch", frozen=True, forbid_unknown_fields=True):
     """Replaces the set of streams whose samples the viewer gets.
 
-    With the server's own epoch a stream goes on after sample `after`; else it begins with its
-    newest `history` samples. A stream that was in the set goes on where it was, never again with
-    what this connection was sent already.
+    A stream that was in the set goes on where it was. Another one goes on after sample `after`, if
+    `epoch` is the server's own, and else begins with its newest `history` samples.
     """
 
     streams: list[WatchStream]

@@ -1,0 +1,345 @@
+"""Who gets what: streams and their rings, viewers and their cursors. No sockets, no clock.
+
+The shell (app.py) calls `publish` with what the pipeline made, and hands out what is due:
+
+    hub.tick(now)
+    for each viewer: while its socket has room and (messages := hub.take(viewer)): send them
+
+Nothing is queued for anybody. What a viewer lacks follows from its cursors into the rings; it gets
+the next frame when it has credit (it acknowledges frames) and its socket has room. A viewer that
+falls behind gets larger frames, then, once a ring has run over its cursor, a gap, said in so many
+words. Chunks are encoded once a tick, and viewers in the same place share whole frames.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from streamrnn_server import protocol
+from streamrnn_server.overview import Overviews, Reader
+from streamrnn_server.protocol import (
+    ACK_EVERY,
+    HISTORY,
+    NOT_SAMPLED,
+    WINDOW,
+    ProtocolError,
+    StreamInfo,
+)
+from streamrnn_server.rings import Rings, row_dtype
+
+if TYPE_CHECKING:
+    from streamrnn.streams.groups import Group, Result
+
+FRAME_BYTES = 1 << 16  # a frame ends there; ACK_EVERY of them in STALL_S is 52 kB/s, a slow link
+STALL_S = 10.0
+
+Messages = tuple[str | bytes, ...]
+
+
+class Viewer:
+    """What the hub knows of one connection; everything here is the hub's to change."""
+
+    def __init__(self) -> None:
+        self.sent = 0  # binary messages
+        self.acked = 0
+        self.paused = False
+        self.waiting_since: float | None = None
+        self.told: tuple[int, int] | None = None  # groups and streams it knows of, from hello on
+        self.status = 0
+        self.survey = 0
+        # Next sequence number by stream, in the order of service. Never changed, only replaced:
+        # viewers in the same place hold the same dict, and by it find the frame built for another.
+        self.cursors: dict[int, int] = {}
+        # By stream, where the samples end that were there before the viewer asked for it.
+        self.history: dict[int, int] = {}
+
+
+class _Group:
+    def __init__(self, group: Group) -> None:
+        self.wire = protocol.Group(
+            id=group.id,
+            kind=group.rule.kind,
+            channels=[protocol.Channel(*c) for c in zip(group.channels, group.units, strict=True)],
+            target=group.target,
+            outputs=[protocol.Column(*output) for output in group.outputs],
+            units=group.U,
+            reasons=list(group.reasons),
+            vocabulary=list(group.vocabulary) if group.vocabulary else None,
+        )
+        self.dtype = row_dtype(len(group.channels), len(group.outputs), group.U)
+        self.read = Reader(group)
+
+
+class _Stream(NamedTuple):
+    key: str
+    group: int
+
+
+class Hub:
+    def __init__(self, *, epoch: int, name: str, server: str, started: float, ring_bytes: int):
+        self.epoch = epoch
+        self.name = name
+        self.server = server
+        self.started = started
+        self.now = started
+        self.watched: set[str] = set()  # keys whose hidden state somebody looks at
+        self.rings = Rings(ring_bytes)
+        self.viewers: set[Viewer] = set()
+        self.frames = 0  # binary messages taken by all viewers
+        self.gaps = 0
+        self._overviews = Overviews(epoch)
+        self._groups: dict[int, _Group] = {}  # by its number in the pipeline
+        self._streams: list[_Stream] = []  # by id
+        self._ids: dict[str, int] = {}
+        self._status = (0, "")
+        self._forget()
+
+    # --- from the pipeline ----------------------------------------------------------------------
+
+    def publish(self, result: Result) -> None:
+        """Take a batch with its predictions; it is due at the next tick."""
+        group, batch = result.group, result.batch
+        known = self._groups.get(group.id)
+        if known is None:
+            known = self._groups[group.id] = _Group(group)
+        n = len(batch.keys)
+        ids = np.fromiter((self._id(key, known) for key in batch.keys), np.int64, n)
+        rows = np.empty(n, known.dtype)
+        rows["t"], rows["x"], rows["y"] = batch.t, batch.x, batch.y
+        rows["h"] = NOT_SAMPLED if result.h is None else result.h
+        self._overviews.update(ids, known.read(rows, batch.arrived))
+        raw = rows.view(np.uint8).reshape(n, rows.itemsize)
+        order = np.argsort(ids, kind="stable")
+        bounds = [0, *(np.flatnonzero(np.diff(ids[order])) + 1).tolist(), n]
+        raw = raw[order]
+        for a, b, stream in zip(bounds, bounds[1:], ids[order[bounds[:-1]]].tolist(), strict=False):
+            self.rings.extend(stream, raw[a:b], batch.arrived)
+        self._forget()
+
+    def survey(self) -> None:
+        """Twice a second: let the overview show what changed."""
+        counts = (self.rings[i].count for i in range(len(self.rings)))
+        self._overviews.survey(np.fromiter(counts, np.int64, len(self.rings)))
+
+    def set_status(self, status: protocol.Status) -> None:
+        """Every second. A viewer that is slow misses some, and gets the newest."""
+        self._status = (self._status[0] + 1, protocol.encode(status))
+
+    # --- from viewers ---------------------------------------------------------------------------
+
+    def join(self) -> Viewer:
+        viewer = Viewer()
+        self.viewers.add(viewer)
+        return viewer
+
+    def leave(self, viewer: Viewer) -> None:
+        self.viewers.discard(viewer)
+        self._watched()
+
+    def receive(self, viewer: Viewer, text: str | bytes) -> None:
+        """A message of a viewer. Raises ProtocolError, after which the connection can go on."""
+        message = protocol.decode_viewer(text)
+        match message:
+            case protocol.Watch():
+                self._watch(viewer, message)
+            case protocol.Ack():
+                self._ack(viewer, message.frames)
+            case protocol.Pause():
+                viewer.paused = True
+                self._watched()
+            case protocol.Resume():
+                viewer.paused = False
+                viewer.survey = 0
+                self._watched()
+
+    def waiting(self, viewer: Viewer, *, blocked: bool) -> bool:
+        """Whether a viewer has not acknowledged for too long and is to be cut off.
+
+        blocked: its socket has no room. Less than ACK_EVERY unacknowledged frames are no sign: a
+        viewer of quiet streams need not say anything for hours.
+        """
+        if not blocked and viewer.sent - viewer.acked < ACK_EVERY:
+            viewer.waiting_since = None
+        elif viewer.waiting_since is None:
+            viewer.waiting_since = self.now
+        return viewer.waiting_since is not None and self.now - viewer.waiting_since > STALL_S
+
+    # --- to viewers -----------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Begin to hand out what is there at `now`."""
+        self.now = now
+        self._forget()
+
+    def take(self, viewer: Viewer) -> Messages:
+        """What to send to a viewer next, all of it together; empty if there is nothing for now."""
+        status, text = self._status
+        known = (len(self._groups), len(self._streams))
+        if viewer.told is None:
+            viewer.told = known
+            return (protocol.encode(self._hello()),)
+        if viewer.status < status:
+            viewer.status = status
+            return (text,)
+        if viewer.paused:
+            return ()
+        if viewer.told != known:
+            text = protocol.encode(protocol.Streams(*self._after(*viewer.told)))
+            viewer.told = known
+            return (text,)
+        if viewer.sent - viewer.acked >= WINDOW:
+            return ()
+        messages = self._overview(viewer) or self._samples(viewer)
+        if messages:
+            viewer.sent += 1
+            self.frames += 1
+        return messages
+
+    def _overview(self, viewer: Viewer) -> Messages:
+        if viewer.survey == self._overviews.surveys:
+            return ()
+        message = self._overviews.message(viewer.survey, self.now)
+        viewer.survey = self._overviews.surveys
+        return (message,) if message else ()
+
+    def _samples(self, viewer: Viewer) -> Messages:
+        built = None if viewer.history else self._frames.get(id(viewer.cursors))
+        if built is None:
+            built = self._build(viewer.cursors, viewer.history)
+            if not viewer.history:
+                self._frames[id(viewer.cursors)] = built
+        before, messages, viewer.cursors = built
+        if not messages:  # it has everything: from here on it can share with others
+            viewer.history = {}
+            watched = frozenset(viewer.cursors)
+            viewer.cursors = self._heads.setdefault(watched, viewer.cursors)
+        return messages
+
+    def _build(
+        self, cursors: dict[int, int], history: dict[int, int]
+    ) -> tuple[dict[int, int], Messages, dict[int, int]]:
+        """The next frame for a viewer at `cursors`, with the gaps before it, and where it is then.
+
+        The first part keeps `cursors` alive while its id names the frame.
+        """
+        gaps: list[str] = []
+        chunks: list[bytes] = []
+        size = 0
+        untouched, served = {}, {}
+        for stream, cursor in cursors.items():
+            ring = self.rings[stream]
+            if cursor == ring.count:
+                served[stream] = cursor
+                continue
+            room = (FRAME_BYTES - size) // ring.dtype.itemsize
+            if chunks and room < 1:
+                untouched[stream] = cursor
+                continue
+            if cursor < ring.first:
+                gaps.append(protocol.encode(protocol.Gap(stream, cursor, ring.first - 1)))
+                cursor = ring.first
+            until = history.get(stream, 0)
+            flags = HISTORY if cursor < until else 0
+            stop = min(until if flags else ring.count, cursor + max(room, 1))
+            chunks.append(self._chunk(stream, cursor, stop, flags))
+            size += len(chunks[-1])
+            served[stream] = stop
+        if not chunks:
+            return cursors, (), cursors
+        self.gaps += len(gaps)
+        frame = protocol.encode_samples(self.epoch, self.now, chunks)
+        # Those left out come first the next time, so that none waits for ever.
+        return cursors, (*gaps, frame), untouched | served
+
+    def _forget(self) -> None:
+        """Drop what viewers share only as long as nothing changes."""
+        self._chunks: dict[tuple[int, int, int, int], bytes] = {}
+        self._frames: dict[int, tuple[dict[int, int], Messages, dict[int, int]]] = {}
+        self._heads: dict[frozenset[int], dict[int, int]] = {}
+
+    def _chunk(self, stream: int, first: int, stop: int, flags: int) -> bytes:
+        key = (stream, first, stop, flags)
+        if key not in self._chunks:
+            ring = self.rings[stream]
+            rows = ring.read(first, stop)
+            arrived = ring.arrived if stop == ring.count and not flags else float("nan")
+            self._chunks[key] = protocol.encode_chunk(
+                protocol.Chunk(
+                    stream, first, rows["t"], rows["x"].T, rows["y"].T, rows["h"], arrived, flags
+                )
+            )
+        return self._chunks[key]
+
+    # --- streams --------------------------------------------------------------------------------
+
+    def _id(self, key: str, group: _Group) -> int:
+        id = self._ids.get(key)
+        if id is None:
+            id = self._ids[key] = len(self._streams)
+            self._streams.append(_Stream(key, group.wire.id))
+            self.rings.add(group.dtype)
+            self._overviews.add()
+        return id
+
+    def _after(self, groups: int, streams: int) -> tuple[list[protocol.Group], list[StreamInfo]]:
+        """Groups and streams that came after the first so many."""
+        infos = []
+        for id, (key, group) in enumerate(self._streams[streams:], streams):
+            seq, spark = self.rings[id].count - 1, self._overviews.spark(id)
+            infos.append(StreamInfo(id, key, group, seq, spark))
+        return [group.wire for group in list(self._groups.values())[groups:]], infos
+
+    def _hello(self) -> protocol.Hello:
+        groups, streams = self._after(0, 0)
+        return protocol.Hello(
+            version=protocol.VERSION,
+            epoch=self.epoch,
+            name=self.name,
+            server=self.server,
+            now=self.now,
+            started=self.started,
+            groups=groups,
+            streams=streams,
+        )
+
+    # --- what viewers ask for -------------------------------------------------------------------
+
+    def _watch(self, viewer: Viewer, watch: protocol.Watch) -> None:
+        cursors: dict[int, int] = {}
+        history: dict[int, int] = {}
+        for stream in watch.streams:
+            id, after = stream.id, stream.after
+            if not 0 <= id < len(self._streams):
+                raise ProtocolError(
+                    f"watch: no stream {id}; there are {len(self._streams)}, counted from 0"
+                )
+            if id in viewer.cursors:
+                # What it was sent is on its way, though `after` may not count it yet.
+                cursors[id] = viewer.cursors[id]
+                history[id] = viewer.history.get(id, 0)
+                continue
+            ring = self.rings[id]
+            if watch.epoch == self.epoch and after is not None:
+                cursors[id] = min(max(after + 1, 0), ring.count)
+            else:
+                cursors[id] = max(ring.first, ring.count - max(watch.history, 0))
+            history[id] = ring.count
+        viewer.cursors, viewer.history = cursors, history
+        self._watched()
+
+    def _ack(self, viewer: Viewer, frames: int) -> None:
+        if not viewer.acked <= frames <= viewer.sent:
+            raise ProtocolError(
+                f"ack: expected {viewer.acked} to {viewer.sent} frames, got {frames}"
+            )
+        if frames > viewer.acked:
+            viewer.acked = frames
+            viewer.waiting_since = None
+
+    def _watched(self) -> None:
+        self.watched.clear()
+        for viewer in self.viewers:
+            if not viewer.paused:
+                self.watched.update(self._streams[id].key for id in viewer.cursors)
