@@ -2,9 +2,13 @@
 
 from streamrnn.streams.batch import Batch, event_time
 from streamrnn.streams.groups import NOT_SAMPLED, Group, Result, Rule
+from streamrnn.streams.host import host
 from streamrnn.streams.nodes import detect, forecast, rnn
 from streamrnn.streams.pipeline import Pipeline
 from streamrnn.streams.refused import LastRefused, Refused
+from streamrnn.streams.replay import replay, text
+from streamrnn.streams.sources import Source
+from streamrnn.streams.tail import follow, stdin
 
 __all__ = [
     "NOT_SAMPLED",
@@ -15,8 +19,14 @@ __all__ = [
     "Refused",
     "Result",
     "Rule",
+    "Source",
     "detect",
     "event_time",
+    "follow",
     "forecast",
+    "host",
+    "replay",
     "rnn",
+    "stdin",
+    "text",
 ]

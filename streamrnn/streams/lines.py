@@ -1,0 +1,217 @@
+"""Lines of CSV or NDJSON as samples; a line that cannot be read is refused by file and number.
+
+CSV: the first line names the columns, unless all its cells are numbers. Cells are separated by comma,
+semicolon or tab; an empty one is a missing value.
+NDJSON: {"t": ..., "temp": 21.5, "load": null}, or the values as "x": [...] or "value": ...
+In both a column "stream" names the stream, and times are seconds since 1970 or ISO 8601.
+"""
+
+import csv
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from streamrnn.streams.batch import Batch, checked_row, checked_time, names_of
+from streamrnn.streams.refused import Refused, shown
+
+STREAM = "stream"
+TIMES = ("t", "time", "timestamp", "datetime", "date")  # looked for when nobody names the column
+MISSING = ("", "na", "n/a", "nan", "null", "none")
+
+
+Parse = Callable[[str, str, float], "Row"]  # where, line, now
+
+
+class Row(NamedTuple):
+    key: str
+    t: float | None  # None: the moment it is read
+    x: Sequence[float]
+    channels: tuple[str, ...]
+
+
+def batches(rows: Sequence[Row]) -> Iterator[Batch]:
+    """Rows as batches, in order; a new one begins where the channels change."""
+    arrived = time.time()
+    start = 0
+    for end in range(1, len(rows) + 1):
+        if end == len(rows) or rows[end].channels != rows[start].channels:
+            part = rows[start:end]
+            yield Batch(
+                [row.key for row in part],
+                np.array([arrived if row.t is None else row.t for row in part]),
+                np.array([row.x for row in part]),
+                arrived=arrived,
+                channels=part[0].channels,
+            )
+            start = end
+
+
+class Lines:
+    """Reads the lines of a file.
+
+    name      what errors call the file
+    key       the stream of lines that name none
+    time      the time column; None: one of TIMES if it is there, else there is none
+    channels  the columns to read, in order; None: all that are neither time nor stream
+    refuse    is told what is wrong with a line
+
+    >>> lines = Lines("pump.csv", "pump", refuse=print)
+    >>> list(lines.rows([b"t,temp,load", b"10,21.5,", b"20,hot,1"]))
+    pump.csv:3: channel temp: expected a number or nothing where missing, got 'hot'
+    [Row(key='pump', t=10.0, x=[21.5, nan], channels=('temp', 'load'))]
+    """
+
+    def __init__(
+        self,
+        name: str,
+        key: str,
+        *,
+        time: str | None = None,
+        channels: Sequence[str] | None = None,
+        refuse: Callable[[Refused], object],
+    ) -> None:
+        self.name = name
+        self.key = key
+        self.time = time
+        self.channels = None if channels is None else tuple(channels)
+        self.refuse = refuse
+        self.number = 0
+        self._parse: Parse | None = None
+        self._before: Parse | None = None
+
+    def restart(self) -> None:
+        """The next line is the first of a file; one without header continues the file before."""
+        self.number = 0
+        self._before, self._parse = self._parse, None
+
+    def rows(self, lines: Iterable[bytes]) -> Iterator[Row]:
+        """The samples of the next lines. Raises Refused for a header that does not fit."""
+        now = time.time()
+        for line in lines:
+            self.number += 1
+            where = f"{self.name}:{self.number}"
+            try:
+                text = line.decode().strip("\r\n\ufeff")
+                if not text or text.isspace():
+                    continue
+                if self._parse is None and not self._first(where, text, now):
+                    continue
+                assert self._parse is not None
+                row = self._parse(where, text, now)
+            except (Refused, UnicodeDecodeError) as error:
+                refused = _refused(where, error)
+                if self._parse is None:  # without its header the rest means nothing
+                    raise refused from None
+                self.refuse(refused)
+            else:
+                yield row
+
+    def _first(self, where: str, text: str, now: float) -> bool:
+        """Decide by the first line how to read the file; whether that line is a sample itself."""
+        if self._before is not None:
+            try:
+                self._before(where, text, now)
+            except Refused:
+                pass
+            else:
+                self._parse = self._before
+                return True
+        if text.lstrip().startswith("{"):
+            self._parse = self._json
+            return True
+        delimiter = max(",;\t", key=text.count)
+        cells = [cell.strip() for cell in _cells(text, delimiter)]
+        data = all(_is_number(cell) for cell in cells)
+        names = cells
+        if data:
+            names = list(self.channels or names_of(where, [0.0] * len(cells)))
+        if len(set(names)) != len(names):
+            raise Refused("file", where, f"expected columns with different names, got {text}")
+        self._parse = _Columns(self, where, names, delimiter).row
+        return data
+
+    def _json(self, where: str, text: str, now: float) -> Row:
+        try:
+            record = msgspec.json.decode(text)
+        except msgspec.DecodeError as error:
+            raise Refused("json", where, f"expected one JSON object: {error}") from None
+        if not isinstance(record, dict):
+            raise Refused("json", where, f"expected a JSON object, got {shown(record)}")
+        key = record.pop(STREAM, self.key)
+        if not isinstance(key, str):
+            raise Refused("stream", where, f"expected a stream's name as text, got {shown(key)}")
+        time = self.time or next((name for name in TIMES if name in record), None)
+        t = record.pop(time, None) if time else None
+        x = record["x"] if isinstance(record.get("x"), list) else record
+        if self.channels is not None and x is record:
+            x = {name: record[name] for name in self.channels if name in record}
+        names = self.channels or names_of(where, x)
+        values = checked_row(where, x, names)
+        return Row(key, None if t is None else checked_time(where, t, now), values, names)
+
+
+class _Columns:
+    """Where in a CSV line to find what."""
+
+    def __init__(self, lines: Lines, where: str, names: list[str], delimiter: str) -> None:
+        self.key = lines.key
+        self.names = names
+        self.delimiter = delimiter
+        self.stream = names.index(STREAM) if STREAM in names else None
+        time = lines.time or next((name for name in TIMES if name in names), None)
+        wanted = [time] if lines.time else []
+        for name in (*wanted, *(lines.channels or ())):
+            if name not in names:
+                found = ", ".join(names)
+                raise Refused("file", where, f"expected a column {name}, got {found}")
+        self.time = None if time is None else names.index(time)
+        self.channels = lines.channels or tuple(n for n in names if n not in (STREAM, time))
+        if not self.channels:
+            raise Refused("file", where, f"expected columns of values, got {', '.join(names)}")
+        self.columns = [names.index(name) for name in self.channels]
+
+    def row(self, where: str, text: str, now: float) -> Row:
+        cells = _cells(text, self.delimiter)
+        if len(cells) != len(self.names):
+            expected = f"{len(self.names)} cells ({', '.join(self.names)})"
+            raise Refused("line", where, f"expected {expected}, got {len(cells)}")
+        try:
+            x = [float(cells[n] or "nan") for n in self.columns]
+        except ValueError:
+            x = [_value(where, cells[n], self.names[n]) for n in self.columns]
+        t = None if self.time is None else checked_time(where, cells[self.time], now)
+        key = self.key if self.stream is None else cells[self.stream]
+        return Row(key, t, checked_row(where, x, self.channels), self.channels)
+
+
+def _cells(text: str, delimiter: str) -> list[str]:
+    if '"' in text:
+        return next(csv.reader([text], delimiter=delimiter))
+    return text.split(delimiter)
+
+
+def _value(where: str, cell: str, channel: str) -> float:
+    text = cell.strip()
+    if text.lower() in MISSING:
+        return float("nan")
+    try:
+        return float(text)
+    except ValueError:
+        error = f"channel {channel}: expected a number or nothing where missing, got {shown(cell)}"
+        raise Refused("value", where, error) from None
+
+
+def _refused(where: str, error: Refused | UnicodeDecodeError) -> Refused:
+    if isinstance(error, Refused):
+        return error
+    return Refused("line", where, f"expected UTF-8 text: {error.reason}")
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return cell.lower() not in MISSING and float(cell) is not None
+    except ValueError:
+        return False

@@ -1,0 +1,164 @@
+"""Sources that play files: a recording in its own time or faster, a text at a steady rate."""
+
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol
+
+from streamz import Stream
+
+from streamrnn.streams.batch import Batch
+from streamrnn.streams.lines import TIMES, Lines, Row, batches
+from streamrnn.streams.refused import Refused
+from streamrnn.streams.sources import Source, paced
+
+
+@Stream.register_api(staticmethod)
+class replay(Source):
+    """Samples of a CSV or NDJSON file (lines.py), as fast as they were taken or otherwise.
+
+    speed     a multiple of real time, by the event times of the file
+    rate_hz   or so many samples a second; inf: as fast as they are taken
+    loop      begin again at the end; event times go on growing
+    key       the stream of samples that name none; default: the file's name without ending
+    time      the column of event times; channels  the columns of values (lines.py has the defaults)
+
+    >>> import math, threading
+    >>> from streamz import Stream
+    >>> import streamrnn.streams
+    >>> path = getfixture("tmp_path") / "pump.csv"
+    >>> size = path.write_text("time,temp,load\\n2026-01-01 00:00,21.5,3\\n2026-01-01 00:01,21.7,\\n")
+    >>> source, ended = Stream.replay(path, rate_hz=math.inf), threading.Event()
+    >>> def show(batch):
+    ...     print(batch.keys, batch.channels, batch.x.tolist())
+    ...     ended.set()
+    >>> sink = source.sink(show)
+    >>> source.start()
+    >>> assert ended.wait(10)
+    ['pump', 'pump'] ('temp', 'load') [[21.5, 3.0], [21.7, nan]]
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        *,
+        speed: float | None = None,
+        rate_hz: float | None = None,
+        loop: bool = False,
+        key: str | None = None,
+        time: str | None = None,
+        channels: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if speed is not None and rate_hz is not None:
+            raise ValueError("expected speed or rate_hz, got both")
+        for name, value in (("speed", speed), ("rate_hz", rate_hz)):
+            if value is not None and not value > 0:
+                raise ValueError(f"expected {name} above 0, got {value!r}")
+        self.path = Path(path)
+        self.speed = 1.0 if speed is None else speed
+        self.rate_hz = rate_hz
+        self.again = loop
+        super().__init__(f"replay {self.path.name}", **kwargs)
+        self._lines = Lines(
+            str(self.path),
+            self.path.stem if key is None else key,
+            time=time,
+            channels=channels,
+            refuse=self._refusals.add,
+        )
+
+    async def batches(self) -> AsyncGenerator[Batch, None]:
+        async for rows in paced(self._timed()):
+            for batch in batches(rows):
+                yield batch
+
+    def _timed(self) -> Iterator[tuple[float, Row]]:
+        """Rows with the seconds after the start at which they are due."""
+        count, begin, shift = 0, None, 0.0
+        while True:
+            first, last, moments, before = None, None, 0, count
+            self._lines.restart()
+            with self.path.open("rb") as file:
+                for row in self._lines.rows(file):
+                    if row.t is not None:
+                        moments += row.t != last
+                        first, last = row.t if first is None else first, row.t
+                        row = row._replace(t=row.t + shift)
+                        begin = row.t if begin is None else begin
+                    yield self._due(count, row.t, begin), row
+                    count += 1
+            if count == before:
+                raise Refused(
+                    "file", str(self.path), "expected samples, found none that can be read"
+                )
+            if not self.again:
+                return
+            if first is not None and last is not None:
+                # The next lap begins one usual interval after the end of this one.
+                shift += (last - first) * (moments / (moments - 1) if moments > 1 else 1) or 1.0
+
+    def _due(self, count: int, t: float | None, begin: float | None) -> float:
+        if self.rate_hz is not None:
+            return count / self.rate_hz
+        if t is None or begin is None:
+            error = f"expected a column of times ({', '.join(TIMES)}); name it or give rate_hz"
+            raise Refused("file", str(self.path), error)
+        return (t - begin) / self.speed
+
+
+class Encodes(Protocol):
+    def encode(self, text: str, /) -> Iterable[int]: ...
+
+
+@Stream.register_api(staticmethod)
+class text(Source):
+    """Characters of text files as numbers of tokens, rate_hz a second, one stream `key`.
+
+    paths       files in order; one that cannot be read is counted and left out
+    vocabulary  its encode(text) gives the numbers (streamrnn.text.Vocabulary)
+    loop        begin again after the last file
+    """
+
+    def __init__(
+        self,
+        paths: Iterable[str | PathLike[str]],
+        vocabulary: Encodes,
+        *,
+        rate_hz: float,
+        key: str = "text",
+        loop: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if not rate_hz > 0:
+            raise ValueError(f"expected rate_hz above 0, got {rate_hz!r}")
+        self.paths = [Path(path) for path in paths]
+        self.vocabulary = vocabulary
+        self.rate_hz = rate_hz
+        self.key = key
+        self.again = loop
+        super().__init__(f"text {key}", **kwargs)
+
+    async def batches(self) -> AsyncGenerator[Batch, None]:
+        async for rows in paced(self._timed()):
+            for batch in batches(rows):
+                yield batch
+
+    def _timed(self) -> Iterator[tuple[float, Row]]:
+        count = 0
+        while True:
+            before = count
+            for path in self.paths:
+                try:
+                    tokens = self.vocabulary.encode(path.read_text(encoding="utf-8"))
+                except (OSError, UnicodeDecodeError) as error:
+                    self._refusals.add(Refused("file", str(path), f"cannot be read: {error}"))
+                    continue
+                self.detail = path.name
+                for token in tokens:
+                    yield count / self.rate_hz, Row(self.key, None, (token,), ("token",))
+                    count += 1
+            if count == before:
+                raise Refused("file", str(self.name), "expected text, found none that can be read")
+            if not self.again:
+                return

@@ -1,0 +1,134 @@
+"""What all sources share: start and stop, a state that a page can show, errors that are counted.
+
+    source = Stream.replay("weather.csv", speed=3600)
+    source.rnn(model).sink(print)
+    source.start()
+
+A source is a streamz source that emits Batches. Made with asynchronous=True it runs in the running
+event loop, otherwise in streamz's own thread, and so do the nodes and sinks after it.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
+from typing import Any, Literal
+
+import streamz
+
+from streamrnn.streams.batch import Batch
+from streamrnn.streams.lines import Row
+from streamrnn.streams.refused import Refusals, Refused
+
+log = logging.getLogger(__name__)
+
+BATCH_ROWS = 4096
+TICK_S = 0.01  # rows that are due within it leave together
+
+
+class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
+    """A source says in `batches` what to emit.
+
+    name    for people
+    state   "waiting" for its data, "running", "ended", or "failed"
+    detail  why, in words; "" when there is nothing to say
+    """
+
+    state: Literal["waiting", "running", "ended", "failed"] = "waiting"
+    detail = ""
+
+    def __init__(self, name: str, *, start: bool = False, **kwargs: Any) -> None:
+        self._refusals = Refusals()
+        self._task: asyncio.Task[Any] | None = None
+        super().__init__(start=start, **{"stream_name": name} | kwargs)
+
+    @property
+    def refused(self) -> Counter[str]:
+        """How many lines and batches were refused, by kind."""
+        return self._refusals.counts
+
+    def on_refused(self, callback: Callable[[Refused], object]) -> None:
+        """`callback(refused)` is called for everything that could not be read."""
+        self._refusals.on_refused(callback)
+
+    def batches(self) -> AsyncGenerator[Batch, None]:
+        """What to emit, and when."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Begin, or begin anew; does nothing while running."""
+        if self.stopped:
+            self.state, self.detail = "waiting", ""
+        super().start()
+
+    def stop(self) -> None:
+        """End without waiting for what is due next."""
+        if not self.stopped:
+            self.stopped = True
+            self.loop.add_callback(self._cancel, self._task)
+
+    def _cancel(self, task: asyncio.Task[Any] | None) -> None:
+        if task is not None:
+            task.cancel()
+
+    async def run(self) -> None:
+        if self.stopped:  # before the loop came to it
+            return
+        self._task = asyncio.current_task()
+        self.state, self.detail = "running", ""
+        try:
+            async with aclosing(self.batches()) as batches:
+                async for batch in batches:
+                    await self._send(batch)
+        except asyncio.CancelledError:
+            # The end of the task, so nobody else needs to hear of it; start() may have come since.
+            self.state, self.detail = "ended", "stopped"
+            return
+        except (Refused, OSError) as error:
+            self._fail(str(error))
+        except Exception as error:
+            log.exception("source %s", self.name)
+            self._fail(f"{type(error).__name__}: {error}")
+        else:
+            self.state = "ended"
+        self.stopped = True
+
+    def _fail(self, why: str) -> None:
+        self.state, self.detail = "failed", why
+        log.error("source %s failed: %s", self.name, why)
+
+    async def _send(self, batch: Batch) -> None:
+        try:
+            await asyncio.gather(*self._emit(batch))
+        except Exception as error:
+            # Raised by a node downstream. Left alone it would end this task without a word.
+            log.debug("source %s", self.name, exc_info=True)
+            what = f"a node failed with {type(error).__name__}: {error}"
+            self._refusals.add(Refused("internal", str(self.name), what, len(batch.keys)))
+
+
+async def paced(rows: Iterable[tuple[float, Row]]) -> AsyncIterator[list[Row]]:
+    """Rows in bunches when they are due; given with the seconds after the start, in order.
+
+    Who is more than a second late, because the machine slept or cannot keep up, goes on from there.
+    """
+    clock = asyncio.get_running_loop().time
+    start = clock()
+    bunch: list[Row] = []
+    for due, row in rows:
+        wait = start + due - clock()
+        if wait > 0.0:
+            if bunch:
+                yield bunch
+                bunch = []
+            await asyncio.sleep(max(start + due - clock(), TICK_S))
+        elif wait < -1.0:
+            start -= wait
+        bunch.append(row)
+        if len(bunch) == BATCH_ROWS:
+            yield bunch
+            bunch = []
+            await asyncio.sleep(0)
+    if bunch:
+        yield bunch

@@ -1,0 +1,204 @@
+"""Sources of lines that are still being written: a growing file, and standard input."""
+
+import asyncio
+import os
+import stat
+import sys
+import threading
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from streamz import Stream
+
+from streamrnn.streams.batch import Batch
+from streamrnn.streams.lines import Lines, batches
+from streamrnn.streams.refused import Refused
+from streamrnn.streams.sources import BATCH_ROWS, Source
+
+CHUNK_BYTES = 1 << 16
+LINE_BYTES = 1 << 20  # a longer one is no sample, and would fill the memory
+
+
+class Splitter:
+    """Bytes in, whole lines out; the last, unfinished one waits for its end."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> Iterator[Batch]:
+        *whole, self._rest = (self._rest + chunk).split(b"\n")
+        if len(self._rest) > LINE_BYTES:
+            self._rest = b""
+            error = f"expected lines of at most {LINE_BYTES} bytes; this one is left out"
+            self._lines.refuse(Refused("line", f"{self._lines.name}:{self._lines.number}", error))
+        rows = list(self._lines.rows(whole))
+        for start in range(0, len(rows), BATCH_ROWS):
+            yield from batches(rows[start : start + BATCH_ROWS])
+
+    def skip(self, chunk: bytes) -> None:
+        """Leave out what is there already, but count its lines and read its header."""
+        head, _, _ = (self._rest + chunk).partition(b"\n")
+        if self._lines.number == 0 and b"\n" in chunk:
+            list(self._lines.rows([head]))
+            self._lines.number -= 1
+        self._lines.number += chunk.count(b"\n")
+        self._rest = (self._rest + chunk).rpartition(b"\n")[2]
+
+    def finish(self) -> Iterator[Batch]:
+        """The file has ended: what waits is a line too."""
+        rest, self._rest = self._rest, b""
+        yield from batches(list(self._lines.rows([rest])))
+
+
+@Stream.register_api(staticmethod)
+class follow(Source):
+    """Lines that are appended to a CSV or NDJSON file (lines.py), as `tail -F` gives them.
+
+    The file may come later, be truncated, or be replaced by a new one (rotated): then the rest of
+    the old one is read, and the new one from its beginning, with or without a header. On Windows a
+    file that is being followed cannot be renamed; let the writer truncate it.
+
+    from_end  leave out what is there at the start
+    poll_s    seconds between looks at the file
+    key, time, channels   as for replay
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        *,
+        from_end: bool = False,
+        poll_s: float = 0.2,
+        key: str | None = None,
+        time: str | None = None,
+        channels: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.path = Path(path)
+        self.from_end = from_end
+        self.poll_s = poll_s
+        super().__init__(f"follow {self.path.name}", **kwargs)
+        self._lines = Lines(
+            str(self.path),
+            self.path.stem if key is None else key,
+            time=time,
+            channels=channels,
+            refuse=self._refusals.add,
+        )
+
+    async def batches(self) -> AsyncGenerator[Batch, None]:
+        skip = self.from_end
+        while True:
+            await self._exists()
+            with self.path.open("rb", buffering=0) as file:
+                self.state, self.detail = "running", ""
+                self._lines.restart()
+                splitter = Splitter(self._lines)
+                replaced = False
+                while True:
+                    chunk = file.read(CHUNK_BYTES)
+                    if chunk and skip:
+                        splitter.skip(chunk)
+                    elif chunk:
+                        for batch in splitter.feed(chunk):
+                            yield batch
+                    elif replaced:
+                        break
+                    elif self._truncated(file.fileno(), file.tell()):
+                        file.seek(0)
+                        self._lines.restart()
+                        splitter = Splitter(self._lines)
+                    else:
+                        skip = False
+                        # Look once more after that: the writer may have added its last lines.
+                        replaced = self._replaced(file.fileno())
+                    await asyncio.sleep(0.0 if chunk or replaced else self.poll_s)
+                for batch in splitter.finish():
+                    yield batch
+
+    async def _exists(self) -> None:
+        while True:
+            try:
+                mode = self.path.stat().st_mode
+            except FileNotFoundError:
+                self.state, self.detail = "waiting", f"{self.path} does not exist yet"
+                await asyncio.sleep(self.poll_s)
+                continue
+            if not stat.S_ISREG(mode):  # to open a named pipe would block
+                raise Refused("file", str(self.path), "expected a regular file")
+            return
+
+    def _truncated(self, fd: int, position: int) -> bool:
+        return os.fstat(fd).st_size < position
+
+    def _replaced(self, fd: int) -> bool:
+        try:
+            return not os.path.samestat(self.path.stat(), os.fstat(fd))
+        except FileNotFoundError:  # between the renaming of the old and the making of the new
+            return False
+
+
+@Stream.register_api(staticmethod)
+class stdin(Source):
+    """Lines of CSV or NDJSON (lines.py) from standard input, until it is closed.
+
+    fd   another file descriptor to read instead
+    key, time, channels   as for replay
+    """
+
+    def __init__(
+        self,
+        *,
+        fd: int | None = None,
+        key: str = "stdin",
+        time: str | None = None,
+        channels: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.fd = fd
+        super().__init__("stdin", **kwargs)
+        self._lines = Lines("stdin", key, time=time, channels=channels, refuse=self._refusals.add)
+        self._splitter = Splitter(self._lines)
+        self._chunks: asyncio.Queue[bytes] = asyncio.Queue()
+        self._room = threading.Semaphore(8)  # chunks read ahead
+        self._thread: threading.Thread | None = None
+
+    async def batches(self) -> AsyncGenerator[Batch, None]:
+        if self._thread is None:
+            # A thread, because on Windows no event loop can wait for a console or pipe. It reads the
+            # descriptor, not sys.stdin, whose lock it would hold when Python exits: a fatal error.
+            fd = self._descriptor()
+            loop = asyncio.get_running_loop()
+            self._thread = threading.Thread(target=self._pump, args=(fd, loop), daemon=True)
+            self._thread.start()
+        while chunk := await self._chunks.get():
+            self._room.release()
+            for batch in self._splitter.feed(chunk):
+                yield batch
+        self._thread = None
+        for batch in self._splitter.finish():
+            yield batch
+
+    def _descriptor(self) -> int:
+        if self.fd is not None:
+            return self.fd
+        try:
+            return sys.stdin.fileno()
+        except (AttributeError, OSError, ValueError):  # closed, or a program without a console
+            raise Refused("file", "stdin", "this process has no standard input") from None
+
+    def _pump(self, fd: int, loop: asyncio.AbstractEventLoop) -> None:
+        chunk = b"\n"
+        while chunk:
+            self._room.acquire()
+            try:
+                chunk = os.read(fd, CHUNK_BYTES)
+            except OSError:  # closed under our hands
+                chunk = b""
+            try:
+                loop.call_soon_threadsafe(self._chunks.put_nowait, chunk)
+            except RuntimeError:  # the loop has ended
+                return
