@@ -2,11 +2,11 @@
 
 from streamrnn.streams.batch import Batch, event_time
 from streamrnn.streams.groups import NOT_SAMPLED, Group, Result, Rule
-from streamrnn.streams.host import host
+from streamrnn.streams.metrics import host
 from streamrnn.streams.nodes import detect, forecast, rnn
 from streamrnn.streams.pipeline import Pipeline
+from streamrnn.streams.recorded import replay, text
 from streamrnn.streams.refused import LastRefused, Refused
-from streamrnn.streams.replay import replay, text
 from streamrnn.streams.sources import Source
 from streamrnn.streams.tail import follow, stdin
 

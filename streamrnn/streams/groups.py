@@ -120,11 +120,13 @@ class Group:
         """Which rows of x (N, 1) are numbers of tokens (N,); True where there are no tokens."""
         if not self.vocabulary:
             return True
-        good: NDArray[np.bool] = (x[:, 0] >= 0) & (x[:, 0] < len(self.vocabulary))
-        return good & (x[:, 0] == np.floor(x[:, 0]))
+        token = x[:, 0]
+        good: NDArray[np.bool] = (token >= 0) & (token < len(self.vocabulary))
+        return good & (token == np.floor(token)) | np.isnan(token)
 
     def check_token(self, key: str, token: float) -> None:
-        if not (0 <= token < len(self.vocabulary) and token == int(token)):
+        """Raises Refused unless `token` is the number of one, or NaN: missing."""
+        if not (0 <= token < len(self.vocabulary) and token == int(token)) and token == token:
             error = f"expected a token's number, 0 to {len(self.vocabulary) - 1}, got {token:g}"
             raise Refused("value", key, error)
 

@@ -1,6 +1,6 @@
 """Lines of CSV or NDJSON as samples; a line that cannot be read is refused by file and number.
 
-CSV: the first line names the columns, unless all its cells are numbers. Cells are separated by comma,
+CSV: the first line names the columns, unless all its cells are numbers. Between cells is a comma,
 semicolon or tab; an empty one is a missing value.
 NDJSON: {"t": ..., "temp": 21.5, "load": null}, or the values as "x": [...] or "value": ...
 In both a column "stream" names the stream, and times are seconds since 1970 or ISO 8601.

@@ -168,8 +168,9 @@ class stdin(Source):
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
         if self._thread is None:
-            # A thread, because on Windows no event loop can wait for a console or pipe. It reads the
-            # descriptor, not sys.stdin, whose lock it would hold when Python exits: a fatal error.
+            # A thread, because on Windows no event loop can wait for a console or pipe. It reads
+            # the descriptor, not sys.stdin, whose lock it would hold when Python exits: that is
+            # a fatal error.
             fd = self._descriptor()
             loop = asyncio.get_running_loop()
             self._thread = threading.Thread(target=self._pump, args=(fd, loop), daemon=True)

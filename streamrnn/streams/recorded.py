@@ -27,7 +27,7 @@ class replay(Source):
     >>> from streamz import Stream
     >>> import streamrnn.streams
     >>> path = getfixture("tmp_path") / "pump.csv"
-    >>> size = path.write_text("time,temp,load\\n2026-01-01 00:00,21.5,3\\n2026-01-01 00:01,21.7,\\n")
+    >>> size = path.write_text("t,temp,load\\n2026-01-01 00:00,21.5,3\\n2026-01-01 00:01,21.7,\\n")
     >>> source, ended = Stream.replay(path, rate_hz=math.inf), threading.Event()
     >>> def show(batch):
     ...     print(batch.keys, batch.channels, batch.x.tolist())
@@ -151,7 +151,7 @@ class text(Source):
             for path in self.paths:
                 try:
                     tokens = self.vocabulary.encode(path.read_text(encoding="utf-8"))
-                except (OSError, UnicodeDecodeError) as error:
+                except (OSError, ValueError) as error:  # no file, no UTF-8, no such character
                     self._refusals.add(Refused("file", str(path), f"cannot be read: {error}"))
                     continue
                 self.detail = path.name

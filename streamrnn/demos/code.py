@@ -1,0 +1,31 @@
+"""A small LSTM reads the source code of the Python that runs it, and guesses what comes next."""
+
+import sysconfig
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from streamrnn.demos.train_code import WEIGHTS, held_out
+from streamrnn.streams import Rule, Source, text
+from streamrnn.text import Reader, load_reader
+
+title = "Python's own source code"
+
+STREAM = "code/python"
+
+
+@cache
+def reader() -> Reader:
+    return load_reader(WEIGHTS)
+
+
+def rule() -> Rule:
+    """One channel: the number of a character."""
+    return Rule(STREAM, lambda names: reader(), ("token",), kind="tokens")
+
+
+def source(**kwargs: Any) -> Source:
+    """30 characters a second, of modules that were kept from training."""
+    root = Path(sysconfig.get_path("stdlib"))
+    paths = [path for path in sorted(root.glob("*.py")) if held_out(path.stem)]
+    return text(paths, reader().vocabulary, rate_hz=30, key=STREAM, loop=True, **kwargs)
