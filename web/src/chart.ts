@@ -1,0 +1,169 @@
+// The main chart: uPlot for axes and lines, `ahead.ts` for what is right of now.  Knows the DOM, not the socket.
+
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import { aheadOf, drawBand, drawFan, drawGaps, drawNow, type Ahead } from "./ahead";
+import { roundExtent, widen, type Extent } from "./extent";
+import { clock, day, decimalsFor, number, type Zone } from "./format";
+import type { Line } from "./lines";
+import { linePath } from "./paths";
+import type { Plot, Scene } from "./scene";
+import type { Colours } from "./theme";
+
+const AXIS_PX = 56;
+const RIGHT_PX = 16;
+
+export interface Chart {
+  draw(scene: Scene, lines: Line[], colours: Colours): void;
+  resize(): void;
+  forget(): void; // the scales of the stream before
+  readonly plot: Plot;
+  readonly canvas: HTMLCanvasElement | null;
+}
+
+export function createChart(host: HTMLElement): Chart {
+  let u: uPlot | null = null;
+  let built: { lines: Line[]; colours: Colours; zone: Zone } | null = null;
+  let scene: Scene;
+  let ahead: Ahead | null = null;
+  let extents = new Map<string, Extent>();
+
+  function build(lines: Line[], colours: Colours, zone: Zone): uPlot {
+    const main = lines.at(-1)!.choice;
+    const scaleOf = (line: Line) => (line.choice.unit === main.unit ? "y" : line.choice.unit || line.choice.id);
+    const others = [...new Set(lines.map(scaleOf))].filter((key) => key !== "y");
+    const font = `11px ${getComputedStyle(document.body).fontFamily}`;
+    const axis = { stroke: colours.soft, font, ticks: { show: false }, grid: { stroke: colours.rule, width: 1 } };
+    const values = (_: uPlot, splits: number[]) => axisTexts(splits);
+    const value = (key: string, side: 1 | 3, grid: boolean): uPlot.Axis => ({
+      ...axis,
+      scale: key,
+      side,
+      size: AXIS_PX,
+      gap: 6,
+      values,
+      grid: { ...axis.grid, show: grid },
+      space: 36,
+    });
+    const options: uPlot.Options = {
+      width: host.clientWidth,
+      height: host.clientHeight,
+      pxAlign: 0,
+      cursor: { show: false },
+      legend: { show: false },
+      select: { show: false, left: 0, top: 0, width: 0, height: 0 },
+      padding: [8, others.length === 1 ? 0 : RIGHT_PX, 0, 0],
+      tzDate: (seconds) => (zone === "utc" ? uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") : new Date(seconds * 1000)),
+      scales: Object.fromEntries([["x", { time: true, auto: false }], ...["y", ...others].map((key) => [key, { auto: false }])]),
+      axes: [
+        { ...axis, size: 36, gap: 6, space: 72, values: (_, splits, __, ___, step) => timeTexts(splits, step, zone) },
+        value("y", 3, true),
+        ...(others.length === 1 ? [value(others[0], 1, false)] : []),
+      ],
+      series: [
+        {},
+        ...lines.map((line) => ({
+          scale: scaleOf(line),
+          stroke: line.colour,
+          dash: line.dash,
+          width: 1,
+          auto: false,
+          paths: linePath,
+          points: { show: false },
+        })),
+      ],
+      hooks: {
+        drawAxes: [
+          (self) => {
+            drawGaps(self, scene, colours);
+            if (ahead !== null) drawBand(self, ahead, scene.now, newestValue(lines), colours);
+          },
+        ],
+        draw: [
+          (self) => {
+            if (ahead !== null) drawFan(self, ahead, scene.now, newestValue(lines), colours);
+            drawNow(self, scene.now, colours);
+          },
+        ],
+      },
+    };
+    return new uPlot(options, [new Float64Array(0), ...lines.map(() => new Float32Array(0))] as uPlot.AlignedData, host);
+  }
+
+  function newestValue(lines: Line[]): number {
+    return scene.series.at(lines.at(-1)!.choice.column(scene.series), scene.newest);
+  }
+
+  function scalesFor(chart: uPlot, lines: Line[], columns: Float32Array[]): void {
+    const found = new Map<string, Extent>();
+    lines.forEach((_, index) => {
+      const key = chart.series[index + 1].scale!;
+      const extent = found.get(key) ?? { min: Infinity, max: -Infinity };
+      widen(extent, columns[index]);
+      found.set(key, extent);
+    });
+    const main = found.get("y")!;
+    if (ahead !== null && scene.max > scene.now && scene.min < scene.now) {
+      for (const column of [ahead.mean, ahead.lower, ahead.upper]) widen(main, column);
+    }
+    for (const [key, extent] of found) {
+      const rounded = roundExtent(extent, extents.get(key));
+      extents.set(key, rounded);
+      chart.setScale(key, rounded);
+    }
+  }
+
+  return {
+    draw(shown, lines, colours) {
+      scene = shown;
+      if (built === null || built.lines !== lines || built.colours !== colours || built.zone !== shown.zone) {
+        u?.destroy();
+        built = { lines, colours, zone: shown.zone };
+        extents = new Map();
+        u = build(lines, colours, shown.zone);
+      }
+      const chart = u!;
+      const { series, from, to } = shown;
+      const main = lines.at(-1)!.choice;
+      ahead = aheadOf(series, shown.kind.roles.fans.get(main.channel), shown.newest);
+      const columns = lines.map((line) => series.view(line.column(series), from, to));
+      chart.batch(() => {
+        chart.setData([series.view(series.axis, from, to), ...columns] as uPlot.AlignedData, false);
+        chart.setScale("x", { min: shown.min, max: shown.max });
+        scalesFor(chart, lines, columns);
+      });
+    },
+    resize() {
+      u?.setSize({ width: host.clientWidth, height: host.clientHeight });
+    },
+    forget() {
+      extents = new Map();
+    },
+    get plot() {
+      const ratio = uPlot.pxRatio;
+      return u === null ? { left: 0, width: 1 } : { left: u.bbox.left / ratio, width: u.bbox.width / ratio };
+    },
+    get canvas() {
+      return u?.ctx.canvas ?? null;
+    },
+  };
+}
+
+function axisTexts(splits: number[]): string[] {
+  const step = splits.length > 1 ? Math.abs(splits[1] - splits[0]) : 1;
+  const decimals = step >= 1 ? 0 : Math.min(6, Math.ceil(-Math.log10(step) - 1e-9));
+  const size = Math.max(...splits.map(Math.abs));
+  return splits.map((value) => number(value, size >= 1e7 ? decimalsFor(size) : decimals));
+}
+
+/** Time of day, and under it the day where it changes. */
+function timeTexts(splits: number[], step: number, zone: Zone): string[] {
+  let before = "";
+  return splits.map((seconds) => {
+    const date = day(seconds, zone);
+    const changed = date !== before;
+    before = date;
+    if (step >= 86_400) return day(seconds, zone, true);
+    return clock(seconds, zone, step) + (changed ? `\n${date}` : "");
+  });
+}

@@ -1,0 +1,197 @@
+// From the socket to numbers: the catalogue, the series of the stream that is looked at and of those looked at before, and how
+// all of it survives a lost connection, a restarted server and a hidden tab.  No DOM.
+
+import { createCatalogue, type Catalogue } from "./catalogue";
+import { createLatency, type Latency } from "./latency";
+import type { Frame, Hello, SamplesFrame, ServerMessage, Status } from "./protocol";
+import { Series } from "./series";
+import { openSocket, type Link, type Socket } from "./socket";
+
+const HISTORY = 2000;
+const SERIES_KEPT = 4;
+
+export interface Feed {
+  readonly catalogue: Catalogue;
+  readonly latency: Latency;
+  readonly link: Link;
+  readonly hello: Hello | null;
+  readonly status: Status | null;
+  series(key: string): Series | null; // of a stream that is or was looked at
+  look(key: string): void;
+  hide(): void; // nobody sees the page: the server need not send
+  show(): void;
+  retry(): void;
+  useToken(token: string): void;
+  drawn(): void; // what came is on the screen now
+}
+
+export interface FeedListener {
+  changed(what: "streams" | "samples" | "status" | "link"): void;
+  say(text: string): void;
+}
+
+export function createFeed(url: string, token: string | null, listener: FeedListener): Feed {
+  const catalogue = createCatalogue();
+  const latency = createLatency();
+  const kept = new Map<string, Series>(); // the one looked at longest ago first
+  let arrivals: number[] = []; // server's clock, of what is not drawn yet
+  let link: Link = { state: "connecting" };
+  let hello: Hello | null = null;
+  let status: Status | null = null;
+  let watched: string | null = null;
+  let hidden = false;
+  let caughtUp: { why: string; samples: number } | null = null;
+
+  const socket: Socket = openSocket(url, token, {
+    link(now) {
+      link = now;
+      listener.changed("link");
+    },
+    message: receive,
+    frame: take,
+    failure(error) {
+      listener.say(error.message);
+    },
+  });
+
+  function receive(message: ServerMessage): void {
+    switch (message.type) {
+      case "hello":
+        greet(message);
+        listener.changed("streams");
+        break;
+      case "streams":
+        catalogue.add(message.groups, message.streams);
+        if (watched !== null && !kept.has(watched)) watch();
+        listener.changed("streams");
+        break;
+      case "status":
+        status = message;
+        tellCaughtUp();
+        listener.changed("status");
+        break;
+      case "gap": {
+        const key = catalogue.byId(message.stream)?.key;
+        if (key !== undefined) kept.get(key)?.gap(message.first, message.last);
+        listener.changed("samples");
+        break;
+      }
+      case "error":
+        listener.say(message.error);
+        break;
+      default:
+        throw new Error(`unknown message ${JSON.stringify(message satisfies never)}`);
+    }
+  }
+
+  function greet(message: Hello): void {
+    const before = hello;
+    hello = message;
+    catalogue.reset(message);
+    if (before !== null) {
+      const restarted = before.epoch !== message.epoch;
+      caughtUp = { why: restarted ? "server restarted" : "connection back", samples: 0 };
+      if (restarted) restartSeries();
+    }
+    if (hidden) socket.send({ type: "pause" });
+    else watch();
+  }
+
+  /** Sequence numbers begin anew, and a stream may have other columns than before. */
+  function restartSeries(): void {
+    for (const [key, series] of kept) {
+      const kind = catalogue.byKey(key)?.kind;
+      const same =
+        kind?.channels.length === series.channels && kind.outputs.length === series.outputs && kind.units === series.units;
+      if (same) series.restart();
+      else kept.delete(key);
+    }
+  }
+
+  function watch(): void {
+    const stream = watched === null ? undefined : catalogue.byKey(watched);
+    if (hello === null || stream === undefined) return;
+    const series = kept.get(stream.key) ?? new Series(stream.kind);
+    kept.delete(stream.key);
+    kept.set(stream.key, series);
+    for (const key of [...kept.keys()].slice(0, -SERIES_KEPT)) kept.delete(key);
+    const after = series.next < 0 ? null : series.next - 1;
+    socket.send({
+      type: "watch",
+      epoch: after === null ? null : hello.epoch,
+      streams: [{ id: stream.id, after }],
+      history: HISTORY,
+    });
+  }
+
+  function take(frame: Frame): void {
+    latency.heard(frame.sent);
+    if (frame.epoch !== hello?.epoch) return;
+    switch (frame.kind) {
+      case "overview":
+        catalogue.update(frame);
+        listener.changed("streams");
+        break;
+      case "samples":
+        takeSamples(frame);
+        listener.changed("samples");
+        break;
+    }
+  }
+
+  function takeSamples(frame: SamplesFrame): void {
+    for (const chunk of frame.chunks) {
+      const stream = catalogue.byId(chunk.stream);
+      const series = stream === undefined ? undefined : kept.get(stream.key);
+      if (stream === undefined || series === undefined) continue; // no longer looked at
+      const samples = series.append(chunk);
+      if (!chunk.history) arrivals.push(chunk.arrived);
+      else if (caughtUp !== null) caughtUp.samples += samples;
+    }
+  }
+
+  function tellCaughtUp(): void {
+    if (caughtUp === null) return;
+    const { why, samples } = caughtUp;
+    caughtUp = null;
+    listener.say(samples === 0 ? why : `${why}, ${samples} samples caught up`);
+  }
+
+  return {
+    catalogue,
+    latency,
+    get link() {
+      return link;
+    },
+    get hello() {
+      return hello;
+    },
+    get status() {
+      return status;
+    },
+    series: (key) => kept.get(key) ?? null,
+    look(key) {
+      if (watched === key) return;
+      watched = key;
+      watch();
+    },
+    hide() {
+      hidden = true;
+      socket.send({ type: "pause" });
+    },
+    show() {
+      if (!hidden) return;
+      hidden = false;
+      arrivals = [];
+      caughtUp = { why: "awake again", samples: 0 };
+      socket.send({ type: "resume" });
+      watch();
+    },
+    retry: socket.retry,
+    useToken: socket.useToken,
+    drawn() {
+      for (const arrived of arrivals) latency.drawn(arrived);
+      arrivals = [];
+    },
+  };
+}

@@ -1,0 +1,300 @@
+// The page: what is shown, when it is drawn, and who tells whom.
+
+import { formatAddress, keepToken, parseAddress, takeToken, type Shown, type View } from "./address";
+import type { Stream } from "./catalogue";
+import { createChart } from "./chart";
+import { drawChosen } from "./chosen";
+import { element, write } from "./dom";
+import { drawFace, faceOf } from "./face";
+import { createFeed } from "./feed";
+import { listenToGestures } from "./gestures";
+import { createHeatmap } from "./heatmap";
+import { fillHelp, listenToKeys, type Key } from "./keys";
+import { linesOf, usualChoices, type Line } from "./lines";
+import { createRail } from "./rail";
+import { createReadout } from "./readout";
+import { copyText, fileName, saveCsv, savePng } from "./save";
+import { shownRow, timeOf, xOf, type Scene } from "./scene";
+import type { Series } from "./series";
+import { limits, pan, zoomAt, type Span } from "./span";
+import { createStatusBar } from "./status";
+import { createStrip } from "./strip";
+import { createTabs, viewsOf } from "./tabs";
+import { applyTheme, readColours, type Colours, type Theme } from "./theme";
+import { createTwin } from "./twin";
+
+const ADDRESS_MS = 300;
+const ZOOM_STEP = 1.5;
+const KEPT_PX = 24; // a cursor moved by keys stays so far inside the window
+
+const token = takeToken();
+let shown: Shown = parseAddress(location.hash);
+let cursor: { row: number } | { x: number } | null = null; // the keyboard's stays with a row, the mouse's with a place
+let paused: number | null = null; // rows there were when drawing was paused
+let colours: Colours;
+let lines: Line[] = [];
+let linesFor = "";
+let scene: Scene | null = null;
+let requested = false;
+let railChanged = true;
+let addressTimer: number | undefined;
+
+const panels = element("panels");
+const cursorLine = element("cursor-line");
+const statusBar = createStatusBar();
+const chart = createChart(element("chart"));
+const strip = createStrip(element("strip"));
+const heatmap = createHeatmap(element("heatmap"));
+const readout = createReadout(toggleLine);
+const tabs = createTabs((view) => show({ view }));
+const speak = createTwin();
+const rail = createRail(choose, () => {
+  railChanged = true;
+  request();
+});
+const feed = createFeed(`${location.origin.replace("http", "ws")}/live`, token, {
+  changed(what) {
+    if (what === "streams" && paused === null) railChanged = true;
+    request();
+  },
+  say(text) {
+    statusBar.say(text);
+    request();
+  },
+});
+
+// ---- drawing: at most once a frame, only when something changed
+
+function request(): void {
+  if (requested) return;
+  requested = true;
+  requestAnimationFrame(frame);
+}
+
+function frame(): void {
+  requested = false;
+  const stream = chosenStream();
+  if (stream !== null) feed.look(stream.key);
+  const series = stream === null ? null : feed.series(stream.key);
+  if (paused !== null && (series === null || paused <= series.first)) paused = null; // what was frozen is gone
+  scene = stream === null || series === null ? null : sceneOf(stream, series);
+  const face = faceOf(feed, stream?.key ?? shown.stream, scene);
+  drawFace(face, feed, stream?.key ?? shown.stream);
+  statusBar.draw(feed, stream, paused === null || series === null ? null : series.total - paused, shown.zone);
+  if (railChanged) rail.draw(feed.catalogue.streams, stream?.key ?? null, feed.latency.serverNow_s(), colours);
+  railChanged = false;
+  if (scene !== null && face === "live") drawScene(scene);
+  feed.drawn();
+}
+
+function chosenStream(): Stream | null {
+  if (shown.stream !== null) return feed.catalogue.byKey(shown.stream) ?? null;
+  return feed.catalogue.streams[0] ?? null;
+}
+
+function sceneOf(stream: Stream, series: Series): Scene {
+  const { kind } = stream;
+  const begin = series.first;
+  const end = paused === null ? series.total : Math.min(paused, series.total);
+  let newest = end - 1;
+  while (newest >= begin && series.at(series.missed, newest) !== 0) newest--;
+  newest = newest < begin ? -1 : newest;
+  const now = newest < 0 ? NaN : series.at(series.axis, newest);
+  const ahead = kind.kind === "tokens" ? 0 : (kind.roles.fans.get(kind.target)?.ahead.at(-1) ?? 0);
+  const { min, max } = limits(shown, series, now, ahead);
+  const from = Math.max(begin, series.rowAt(min, begin, end) - 1);
+  const to = Math.min(end, series.rowAt(max, begin, end) + 1);
+  const made: Scene = { stream, kind, series, begin, end, from, to, min, max, now, newest, cursor: -1, zone: shown.zone };
+  if (cursor !== null) made.cursor = cursorRow(made);
+  return made;
+}
+
+function cursorRow(now: Scene): number {
+  if (cursor === null) return -1;
+  if ("row" in cursor) return cursor.row >= now.begin && cursor.row < now.end ? cursor.row : -1;
+  return now.series.nearest(timeOf(now, chart.plot, cursor.x), now.from, now.to);
+}
+
+function drawScene(now: Scene): void {
+  const view = viewOf(now);
+  const chosen = shown.lines ?? usualChoices(now.kind);
+  const key = `${now.kind.id} ${chosen.join()}`;
+  if (key !== linesFor || lines.length === 0) lines = linesOf(now.kind, chosen, colours);
+  linesFor = key;
+  tabs.draw(now.kind, view);
+  drawChosen(now);
+  speak(now);
+  if (view === "forecast" || view === "state") {
+    chart.draw(now, lines, colours);
+    strip.draw(now, chart.plot, colours);
+    heatmap.draw(now, chart.plot, colours);
+    readout.draw(now, chosen, colours);
+    drawCursor(now);
+  }
+  element("live").setAttribute("aria-pressed", String(shown.end === null && paused === null));
+  document.title = `${now.stream.key} \u00b7 streamrnn`;
+}
+
+function drawCursor(now: Scene): void {
+  cursorLine.hidden = now.cursor < 0;
+  if (now.cursor < 0) return;
+  cursorLine.style.transform = `translateX(${xOf(now, chart.plot, now.series.at(now.series.axis, now.cursor))}px)`;
+}
+
+function viewOf(now: Scene): View {
+  const views = viewsOf(now.kind);
+  return shown.view !== null && views.includes(shown.view) ? shown.view : views[0];
+}
+
+// ---- what the user does
+
+function show(change: Partial<Shown>): void {
+  shown = { ...shown, ...change };
+  window.clearTimeout(addressTimer);
+  addressTimer = window.setTimeout(() => history.replaceState(null, "", formatAddress(shown) || location.pathname), ADDRESS_MS);
+  request();
+}
+
+function choose(key: string): void {
+  if (key !== shown.stream) {
+    paused = cursor = null;
+    chart.forget();
+    show({ stream: key, end: null, lines: null, unit: null });
+  }
+  document.body.classList.remove("sheet-open");
+  railChanged = true;
+}
+
+function moveSpan(change: (now: Scene) => Span): void {
+  if (scene === null || scene.newest < 0) return;
+  const { rows, end } = change(scene);
+  show({ rows, end });
+}
+
+function zoomBy(factor: number, x?: number): void {
+  moveSpan((now) => zoomAt(shown, factor, x === undefined ? now.max : timeOf(now, chart.plot, x), now.series, now.now));
+}
+
+function panBy(seconds: number): void {
+  moveSpan((now) => pan(shown, seconds, now.series, now.now));
+}
+
+function goLive(): void {
+  paused = cursor = null;
+  railChanged = true;
+  show({ end: null });
+}
+
+function togglePause(): void {
+  const series = scene?.series;
+  paused = paused === null && series !== undefined ? series.total : null;
+  railChanged = true;
+  request();
+}
+
+function moveCursor(by: number): void {
+  if (scene === null || scene.newest < 0) return;
+  const { series, begin, newest } = scene;
+  let row = Math.min(newest, Math.max(begin, shownRow(scene) + by));
+  while (row > begin && row < newest && series.at(series.missed, row) !== 0) row += by;
+  cursor = { row };
+  const x = xOf(scene, chart.plot, series.at(series.axis, row));
+  const { left, width } = chart.plot;
+  const beyond = Math.min(0, x - left - KEPT_PX) + Math.max(0, x - left - width + KEPT_PX);
+  if (beyond !== 0) panBy((beyond / width) * (scene.max - scene.min));
+  request();
+}
+
+function toggleLine(id: string): void {
+  if (scene === null) return;
+  const chosen = shown.lines ?? usualChoices(scene.kind);
+  show({ lines: chosen.includes(id) ? chosen.filter((other) => other !== id) : [...chosen, id] });
+}
+
+function applyLook(): void {
+  applyTheme(shown.theme);
+  colours = readColours();
+  lines = [];
+  railChanged = true;
+  write(element("theme"), shown.theme);
+  element("theme").title = `colours: ${shown.theme === "auto" ? "as the system says" : shown.theme}`;
+  write(element("zone"), shown.zone === "utc" ? "UTC" : "local");
+  element("zone").title = shown.zone === "utc" ? "times in UTC" : "times in this device's zone";
+  request();
+}
+
+const KEYS: readonly Key[] = [
+  { keys: ["ArrowUp"], shown: "\u2191", does: "stream before", run: () => rail.step(-1) },
+  { keys: ["ArrowDown"], shown: "\u2193", does: "next stream", run: () => rail.step(1) },
+  { keys: ["ArrowLeft"], shown: "\u2190", does: "cursor back in time", run: () => moveCursor(-1) },
+  { keys: ["ArrowRight"], shown: "\u2192", does: "cursor forward", run: () => moveCursor(1) },
+  { keys: ["+", "="], shown: "+", does: "less time, larger", run: () => zoomBy(1 / ZOOM_STEP) },
+  { keys: ["-"], shown: "-", does: "more time", run: () => zoomBy(ZOOM_STEP) },
+  { keys: [" "], shown: "space", does: "pause or resume drawing", run: togglePause },
+  { keys: ["l"], shown: "l", does: "live: back to now", run: goLive },
+  { keys: ["/"], shown: "/", does: "search streams", run: () => rail.search() },
+  { keys: ["?"], shown: "?", does: "this help", run: () => element<HTMLDialogElement>("help-dialog").showModal() },
+  { keys: ["Escape"], shown: "esc", does: "no cursor", run: () => { cursor = null; request(); } },
+];
+
+function listen(): void {
+  listenToKeys(KEYS);
+  fillHelp(KEYS);
+  listenToGestures(panels, {
+    hover(x) {
+      cursor = x === null ? null : { x };
+      request();
+    },
+    pan: (pixels) => scene !== null && panBy((pixels / chart.plot.width) * (scene.max - scene.min)),
+    zoom: (factor, x) => zoomBy(factor, x),
+    home: goLive,
+  });
+  const onClick = (id: string, run: () => void) => element(id).addEventListener("click", run);
+  onClick("pause", togglePause);
+  onClick("live", goLive);
+  onClick("zoom-in", () => zoomBy(1 / ZOOM_STEP));
+  onClick("zoom-out", () => zoomBy(ZOOM_STEP));
+  onClick("help", () => element<HTMLDialogElement>("help-dialog").showModal());
+  onClick("theme", () => {
+    const next: Record<Theme, Theme> = { auto: "light", light: "dark", dark: "auto" };
+    show({ theme: next[shown.theme] });
+    applyLook();
+  });
+  onClick("zone", () => {
+    show({ zone: shown.zone === "utc" ? "local" : "utc" });
+    applyLook();
+  });
+  onClick("sheet", () => document.body.classList.toggle("sheet-open"));
+  onClick("save-csv", () => scene !== null && saveCsv(scene, fileName(scene)));
+  onClick("save-png", () => scene !== null && savePng(panels, element("chosen").innerText.replaceAll("\n", "  "), fileName(scene), colours));
+  onClick("copy-value", () => copy(`${element("now-value").textContent} ${element("now-unit").textContent}`.trim()));
+  onClick("copy-command", () => copy(element("command").textContent ?? ""));
+  element("token-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const typed = element<HTMLInputElement>("token").value;
+    keepToken(typed);
+    feed.useToken(typed);
+  });
+  document.addEventListener("visibilitychange", () => (document.hidden ? feed.hide() : feed.show()));
+  window.addEventListener("hashchange", () => {
+    const given = takeToken();
+    if (given !== null && given !== token) feed.useToken(given);
+    shown = parseAddress(location.hash);
+    paused = cursor = null;
+    applyLook();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyLook);
+  new ResizeObserver(() => {
+    chart.resize();
+    request();
+  }).observe(element("chart"));
+  window.setInterval(request, 1000); // words like "no data for 12 s" go on when nothing comes
+}
+
+async function copy(text: string): Promise<void> {
+  statusBar.say((await copyText(text)) ? `copied: ${text}` : "the browser did not let the page copy");
+  request();
+}
+
+applyLook();
+listen();

@@ -1,0 +1,40 @@
+// What one frame shows, worked out once and given to every panel: they all share one window and one cursor.
+
+import type { Kind, Stream } from "./catalogue";
+import type { Zone } from "./format";
+import type { Series } from "./series";
+
+export interface Scene {
+  stream: Stream;
+  kind: Kind;
+  series: Series;
+  begin: number; // rows [begin, end) exist; while paused `end` stays where it was
+  end: number;
+  from: number; // rows [from, to) are in the window, and one more on either side
+  to: number;
+  min: number; // the window, in event time
+  max: number;
+  now: number; // time of the newest row, NaN: none
+  newest: number; // newest row that is a sample, -1: none
+  cursor: number; // row under the cursor, -1: none
+  zone: Zone;
+}
+
+/** Left edge and width of the plotting area in CSS pixels: the same in every panel. */
+export interface Plot {
+  left: number;
+  width: number;
+}
+
+export function xOf(scene: Scene, plot: Plot, time: number): number {
+  return plot.left + ((time - scene.min) / (scene.max - scene.min)) * plot.width;
+}
+
+export function timeOf(scene: Scene, plot: Plot, x: number): number {
+  return scene.min + ((x - plot.left) / plot.width) * (scene.max - scene.min);
+}
+
+/** The row the numbers on the page speak of. */
+export function shownRow(scene: Scene): number {
+  return scene.cursor >= 0 ? scene.cursor : scene.newest;
+}

@@ -1,0 +1,46 @@
+// The views of a stream, as tabs; a stream of text has one more.
+
+import type { View } from "./address";
+import type { Kind } from "./catalogue";
+import { element } from "./dom";
+
+export interface Tabs {
+  draw(kind: Kind, view: View): void;
+}
+
+export function viewsOf(kind: Kind): View[] {
+  const state: View[] = kind.units > 0 ? ["state"] : [];
+  return kind.kind === "tokens" ? ["text", "forecast", ...state, "how"] : ["forecast", ...state, "how"];
+}
+
+export function createTabs(open: (view: View) => void): Tabs {
+  const host = element("tabs");
+  const tabs = [...host.querySelectorAll<HTMLButtonElement>("[role=tab]")];
+  const viewOf = (tab: HTMLButtonElement) => tab.dataset.view as View;
+  for (const tab of tabs) tab.addEventListener("click", () => open(viewOf(tab)));
+  host.addEventListener("keydown", (event) => {
+    const by = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
+    const usable = tabs.filter((tab) => !tab.hidden);
+    const at = usable.indexOf(document.activeElement as HTMLButtonElement);
+    if (by === 0 || at < 0) return;
+    event.preventDefault();
+    const next = usable[(at + by + usable.length) % usable.length];
+    next.focus();
+    open(viewOf(next));
+  });
+  return {
+    draw(kind, view) {
+      const views = viewsOf(kind);
+      for (const tab of tabs) {
+        tab.hidden = !views.includes(viewOf(tab));
+        tab.ariaSelected = String(viewOf(tab) === view);
+        tab.tabIndex = viewOf(tab) === view ? 0 : -1;
+      }
+      element("tab-forecast").textContent = kind.kind === "tokens" ? "Surprise" : "Forecast";
+      element("main").dataset.view = view;
+      element("stack").hidden = view !== "forecast" && view !== "state";
+      element("text").hidden = view !== "text";
+      element("how").hidden = view !== "how";
+    },
+  };
+}

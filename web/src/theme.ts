@@ -1,0 +1,75 @@
+// Colours for what is drawn on canvases, read from the style sheet, and the choice of dark, light or what the system says.
+
+export type Theme = "auto" | "light" | "dark";
+
+export interface Colours {
+  paper: string;
+  ink: string;
+  soft: string; // text of second rank, baselines
+  rule: string;
+  blue: string;
+  vermilion: string;
+  series: string[]; // further channels
+  activation: string[]; // 255 colours for h = -127..127
+  activationText: string[]; // the same, pale enough to read text on
+  activationPixels: Uint32Array; // as ImageData wants them, by h + 128; the first is transparent: not sampled
+}
+
+const SERIES = ["green", "purple", "orange", "sky", "olive"];
+const TEXT_STRENGTH = 0.55;
+
+type RGB = [number, number, number];
+
+export function applyTheme(theme: Theme): void {
+  if (theme === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+}
+
+export function readColours(): Colours {
+  const probe = document.createElement("i");
+  document.body.append(probe);
+  const read = (name: string) => {
+    probe.style.color = `var(--${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const [neutral, low, high] = [read("neutral"), read("low"), read("high")].map(rgb);
+  const colours: Colours = {
+    paper: read("paper"),
+    ink: read("ink"),
+    soft: read("soft"),
+    rule: read("rule"),
+    blue: read("blue"),
+    vermilion: read("vermilion"),
+    series: SERIES.map(read),
+    activation: ramp(neutral, low, high, 1).map(css),
+    activationText: ramp(rgb(read("paper")), low, high, TEXT_STRENGTH).map(css),
+    activationPixels: pixels(ramp(neutral, low, high, 1)),
+  };
+  probe.remove();
+  return colours;
+}
+
+/** -127..127 from `low` through `neutral` to `high`, the ends mixed to `strength`. */
+function ramp(neutral: RGB, low: RGB, high: RGB, strength: number): RGB[] {
+  return Array.from({ length: 255 }, (_, k) => {
+    const h = (k - 127) / 127;
+    const end = h < 0 ? low : high;
+    return neutral.map((from, c) => Math.round(from + (end[c] - from) * Math.abs(h) * strength)) as RGB;
+  });
+}
+
+function pixels(colours: RGB[]): Uint32Array {
+  const packed = new Uint32Array(256);
+  colours.forEach(([r, g, b], k) => (packed[k + 1] = (0xff000000 | (b << 16) | (g << 8) | r) >>> 0));
+  return packed;
+}
+
+function rgb(colour: string): RGB {
+  const found = colour.match(/[\d.]+/g);
+  if (found === null) throw new Error(`not a colour: ${colour}`);
+  return found.slice(0, 3).map(Number) as RGB;
+}
+
+function css([r, g, b]: RGB): string {
+  return `rgb(${r} ${g} ${b})`;
+}
