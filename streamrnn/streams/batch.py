@@ -14,6 +14,7 @@ from streamrnn.streams.refused import Refused, shown
 LARGEST = 1e30  # further out a float32 network overflows, and its state is NaN for good
 LATEST = 8.64e12  # the last second that a browser's Date can show (ECMAScript, time values)
 DAY_S = 86_400.0
+Y2K = 946_684_800.0
 
 Sample = Sequence[float | None] | Mapping[str, float | None] | NDArray[Any]
 
@@ -46,7 +47,10 @@ def event_time(value: float | str) -> float:
         except ValueError:
             pass
     elif isinstance(value, Real) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            pass
     raise ValueError(f"expected seconds since 1970 or an ISO 8601 time, got {shown(value)}")
 
 
@@ -58,11 +62,11 @@ def checked_time(where: str, value: float | str, now: float) -> float:
     """
     try:
         t = event_time(value)
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise Refused("time", where, str(error)) from None
     if -LATEST <= t <= now + DAY_S:
         return t
-    milliseconds = "; milliseconds? send seconds" if 0.0 < t / 1000.0 <= now + DAY_S else ""
+    milliseconds = "; milliseconds? send seconds" if Y2K <= t / 1000.0 <= now + DAY_S else ""
     raise Refused(
         "time",
         where,

@@ -69,8 +69,8 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
     def update(self, x: Any, who: Any = None, metadata: Any = None) -> Any:
         try:
             keys, columns, ndim = self._checked(x)
-        except (ValueError, TypeError) as error:
-            self._refuse("value", error)
+        except ValueError as error:
+            self._refuse("value", str(error))
             return []
         bank = self.bank
         rows = bank.rows(keys)
@@ -81,7 +81,7 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
             bank.advance(rows, columns, y)
         except Exception as error:
             bank.states[touched] = before
-            self._refuse("internal", error, len(keys))
+            self._refuse("internal", f"{type(error).__name__}: {error}", len(keys))
             return []
         try:
             return self._emit(self._element(x, y, ndim), metadata=metadata)
@@ -122,7 +122,7 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
             columns = np.ascontiguousarray(array, scalar(self.bank.model.layout))
         if np.isinf(columns).any():
             # inf would turn the state into NaN for good
-            raise ValueError(f"expected finite numbers or NaN, got {shown(columns.max())}")
+            raise ValueError(f"expected finite numbers or NaN, got an infinite one")
         return keys, columns, ndim
 
     def _element(self, x: Any, y: NDArray[Any], ndim: int) -> Any:
@@ -130,9 +130,9 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
             return self.joined(x, y)
         return self.shaped(y if ndim == 2 else y[0])
 
-    def _refuse(self, kind: str, error: Exception, count: int = 1) -> None:
+    def _refuse(self, kind: str, error: str, count: int = 1) -> None:
         where = f"{type(self).__name__} node" + (f" {self.name}" if self.name else "")
-        self._refusals.add(Refused(kind, where, str(error), count))
+        self._refusals.add(Refused(kind, where, error, count))
 
 
 def _numbers(x: Any) -> NDArray[Any]:
