@@ -1,0 +1,198 @@
+"""Forecaster: learns one channel of a stream as it goes, and forecasts its next rows.
+
+>>> forecaster = Forecaster(channels=1, horizon=12)
+>>> for t in range(1000):
+...     ahead = forecaster.step(20 + np.sin(t / 10))
+>>> ahead.mean.shape, round(float(ahead.mean[0]), 2), round(float(20 + np.sin(1000 / 10)), 2)
+((12,), 19.49, 19.49)
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from streamrnn.kernels import forecast as kernel
+from streamrnn.step import Output, allocate, check_row, check_rows, flat, padded
+
+Array = NDArray[np.float64]
+ONE_ROW = np.zeros(1, np.int64)
+
+LAGS = 24
+PERIODS = (12.0, 24.0, 48.0, 96.0, 144.0, 288.0)  # of the waves, in rows
+LASTING = 4.0  # periods in which a wave fades to 1 / e
+UNITS = 32  # features shown at most
+
+
+class Forecast(NamedTuple):
+    """The next rows of the target, each array (horizon,); from `run` each (T, horizon).
+
+    lower and upper bound a 90 % interval: about 5 % of the values come out below it, 5 % above.
+    """
+
+    mean: Array
+    lower: Array
+    upper: Array
+
+
+class Learner:
+    """What Forecaster and Detector share: arguments, layout, and the state of one stream.
+
+    channels  values in a row
+    target    index of the channel that is forecast
+    horizon   rows ahead: 1 .. horizon
+    """
+
+    extra_fields: tuple[tuple[str, tuple[int, ...]], ...] = ()  # of the state, after kernel.FIELDS
+    extra_outputs = 0
+    _advance: Callable[..., None]
+
+    def __init__(self, channels: int = 1, target: int = 0, horizon: int = 12) -> None:
+        for name, value, least in (
+            ("channels", channels, 1),
+            ("target", target, 0),
+            ("horizon", horizon, 1),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise ValueError(
+                    f"{name} is {value!r}, expected a whole number of at least {least}"
+                )
+        if target >= channels:
+            raise ValueError(
+                f"target is {target}, expected the index of one of {channels} channels, "
+                f"0 to {channels - 1}"
+            )
+        self.channels, self.target, self.horizon = int(channels), int(target), int(horizon)
+        self.metadata: dict[str, str] = {}
+        self.inputs = self.channels
+        self.outputs = 3 * self.horizon + self.extra_outputs
+        shapes = kernel.shapes(self.channels, self.horizon, LAGS, len(PERIODS))
+        fields = [*zip(kernel.FIELDS, shapes, strict=True), *self.extra_fields]
+        self.layout = padded(fields, np.float64)
+        self._at = np.cumsum([0, *(math.prod(shape) for _, shape in fields)])
+        self._turn = _turn()
+        self._states = allocate(self.layout, 1)
+        self._x, self._y = np.empty((1, self.inputs)), np.empty((1, self.outputs))
+        self._flat, self._shape = flat(self._states), (self.channels,)
+        self.reset()
+
+    @property
+    def config(self) -> dict[str, int]:
+        """The arguments that make another one like this."""
+        return {"channels": self.channels, "target": self.target, "horizon": self.horizon}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v}' for k, v in self.config.items())})"
+
+    def advance(self, states: NDArray[Any], rows: NDArray[np.int64], x: Array, y: Array) -> None:
+        """Move rows of `states` (S,) by x (N, channels) and write y (N, outputs); see `Step`."""
+        self._advance(self.target, self._at, self._turn, flat(states), rows, x, y)
+
+    def initial(self) -> NDArray[Any]:
+        """The state of a stream that has not begun, 0-d of `layout`."""
+        state = np.zeros((), self.layout)
+        state["P"] = kernel.PRIOR * np.eye(len(state["P"]))
+        state["made"] = np.nan
+        state["ahead"][kernel.ORIGIN] = np.nan
+        state["ahead"][kernel.TRUST] = 1.0
+        state["ahead"][kernel.LOW] = -kernel.WIDE
+        state["ahead"][kernel.HIGH] = kernel.WIDE
+        return state
+
+    @property
+    def state(self) -> NDArray[Any]:
+        """A copy of what the stream remembers and has learned, 0-d of `layout`."""
+        return self._states[0:1].copy().reshape(())
+
+    @state.setter
+    def state(self, state: NDArray[Any]) -> None:
+        if getattr(state, "dtype", None) != self.layout or np.shape(state) != ():
+            raise ValueError(
+                f"a state of {self!r} was expected, as its .state gives it; got {state!r}"
+            )
+        self._states[0] = state
+
+    def reset(self) -> None:
+        """Forget the stream and everything learned from it."""
+        self._states[0] = self.initial()
+
+    def units(self, states: NDArray[Any]) -> NDArray[np.float32]:
+        """What the forecasts are made of, for display: waves, then recent changes, (S, U <= 32)."""
+        shown: NDArray[np.float32] = np.tanh(states["f"][:, :UNITS]).astype(np.float32)
+        return shown
+
+    def describe(self, channels: tuple[str, ...]) -> tuple[Output, ...]:
+        """What each column of y means, for channels of these names."""
+        if len(channels) != self.channels:
+            raise ValueError(
+                f"{len(channels)} names, expected one for each of {self.channels} channels"
+            )
+        name = channels[self.target]
+        return tuple(
+            Output(f"{name} +{ahead}{suffix}", kind, self.target, ahead)
+            for kind, suffix in (("forecast", ""), ("lower", " lower"), ("upper", " upper"))
+            for ahead in range(1, self.horizon + 1)
+        )
+
+    def _step(self, row: ArrayLike) -> Array:
+        # A row that is ready is the common case on a live stream, and check_row takes longer than
+        # the forecast itself.
+        if not (type(row) is np.ndarray and row.dtype == np.float64 and row.shape == self._shape):
+            row = check_row(row, self)
+        self._x[0] = row
+        self._advance(self.target, self._at, self._turn, self._flat, ONE_ROW, self._x, self._y)
+        return self._y[0].copy()
+
+    def _run(self, X: ArrayLike) -> Array:
+        x = check_rows(X, self)
+        y = np.empty((len(x), self.outputs))
+        self.advance(self._states, np.zeros(len(x), np.int64), x, y)
+        return y
+
+    def _forecast(self, y: Array) -> Forecast:
+        H = self.horizon
+        return Forecast(y[..., :H], y[..., H : 2 * H], y[..., 2 * H : 3 * H])
+
+
+def _turn() -> Array:
+    """The waves' recurrences: r cos w, r sin w and 2 (1 - r) of each, (3, R)."""
+    periods = np.array(PERIODS)
+    r, w = np.exp(-1 / (LASTING * periods)), 2 * np.pi / periods
+    return np.array([r * np.cos(w), r * np.sin(w), 2 * (1 - r)])
+
+
+class Forecaster(Learner):
+    """Forecasts the next rows of one channel, learning from every row that comes.
+
+    channels  values in a row; all of them are read to forecast one
+    target    index of the one that is forecast
+    horizon   rows ahead: 1 .. horizon
+
+    Its forecast is the present value plus a change that it learns by recursive least squares from
+    damped oscillators, recent changes and levels. What it has learned is part of the state, so each
+    stream learns on its own. One configuration serves all streams: nothing is to be tuned.
+
+    A missing value is NaN. While the target is missing, what was forecast for these rows stands in
+    for it; before its first value all forecasts are NaN. An infinite value, or one beyond 1e100,
+    counts as missing.
+
+    The object keeps the state of one stream for `step` and `run`. Many streams: `Bank`.
+    """
+
+    _advance = staticmethod(kernel.advance)
+
+    def step(self, row: ArrayLike) -> Forecast:
+        """Learn from row (channels,), for one channel a number will do, then forecast.
+
+        Raises ValueError or TypeError when the row has another shape or is not of numbers.
+        """
+        return self._forecast(self._step(row))
+
+    def run(self, X: ArrayLike) -> Forecast:
+        """Advance by X (T, channels), oldest first; the forecasts of row t in row t, (T, horizon).
+
+        The same bits as T calls of `step`.
+        """
+        return self._forecast(self._run(X))

@@ -1,0 +1,154 @@
+"""The detector: how surprising the newest row is, from the forecaster's error and the range so far.
+
+strength = max of   distance outside the range seen so far, in widths of that range
+                    error of the one-step forecast, beside the largest percent of errors before
+                    smoothed error, as a z-score beside its own past
+                    1 where a value has been repeated for longer than ever before
+
+Scale: 1 is an alarm.  An event is told once: a row counts if it is clearly stronger than all of the
+last HOLD rows.
+"""
+
+import math
+
+from streamrnn.kernels import forecast
+from streamrnn.kernels.forecast import MISS, OUTLIER, SEEN, STEP, VALUE, clip, missing
+from streamrnn.kernels.jit import jit
+
+# the state of a detector: the forecaster's fields, then one of these
+LOW, HIGH = 0, 1  # range seen so far
+SMOOTH = 2  # running mean of the error / miss
+MEAN, VARIANCE = 3, 4  # of SMOOTH, over the last 1000 rows
+TAIL = 5  # 99 % quantile of error / miss
+PEAK = 6  # strength of the last event, fading after HOLD rows
+AGE = 7  # rows since then
+RUN, LONGEST = 8, 9  # rows for which the value has not changed, and the most there were before
+SIZE = 10
+
+START = 100  # rows before anything can be surprising
+RANGE_WEIGHT = 20.0  # 5 % of the range's width outside it: an alarm
+SMOOTH_WEIGHT = 0.1
+TAIL_WEIGHT = 0.15
+SMOOTH_RATE = 1 / 16
+SLOW = 1 / 1000
+TAIL_RATE = 0.03
+WORST = 50.0  # error / miss beyond it counts as this much
+HOLD = 100
+CLEARLY = 1.5
+FADE = 0.9
+FROZEN_ROWS = 50.0
+
+REASONS = (
+    "",
+    "outside the range seen so far",
+    "forecast missed",
+    "forecasts keep missing",
+    "frozen",
+)
+RANGE, MISSED, KEEPS_MISSING, FROZEN = range(1, 5)
+
+
+@jit
+def outside(y, step, d):
+    """How far y lies outside the range seen so far, in widths of it; then the range grows."""
+    width = d[HIGH] - d[LOW]
+    beyond = max(y - d[HIGH], d[LOW] - y, 0.0)
+    grow = width + OUTLIER * step  # one spike widens the range, but must not become it
+    d[HIGH] = max(d[HIGH], min(y, d[HIGH] + grow))
+    d[LOW] = min(d[LOW], max(y, d[LOW] - grow))
+    if width > 1e6 * step:  # it is of another age, or began with a spike
+        d[HIGH] = d[LOW] = y
+    return beyond / width if beyond > 0.0 else 0.0
+
+
+@jit
+def smoothed(error, n, d):
+    """The z-score of the smoothed error, beside its past; then that past learns."""
+    d[SMOOTH] += SMOOTH_RATE * (error - d[SMOOTH])
+    distance, deviation = d[SMOOTH] - d[MEAN], math.sqrt(d[VARIANCE])
+    z = distance / deviation if deviation > 0.0 else 0.0
+    if n > START:
+        distance = clip(distance, OUTLIER * deviation)
+    rate = max(1.0 / n, SLOW)
+    d[MEAN] += rate * distance
+    d[VARIANCE] += rate * (distance * distance - d[VARIANCE])
+    return z
+
+
+@jit
+def beside_tail(error, n, d):
+    """The error in units of its 99 % quantile; then that follows (stochastic approximation)."""
+    ratio = error / d[TAIL]
+    rate = max(TAIL_RATE, min(1.0, 10.0 / n))
+    d[TAIL] *= math.exp(rate * ((error > d[TAIL]) - 0.01))
+    d[TAIL] = min(max(d[TAIL], 1.0), WORST)
+    return ratio
+
+
+@jit
+def frozen(changed, d):
+    """True in the one row in which the value has stayed the same for clearly longer than ever."""
+    if changed:
+        d[LONGEST] = max(d[LONGEST], d[RUN])
+        d[RUN] = 0.0
+        return False
+    d[RUN] += 1.0
+    return d[RUN] == FROZEN_ROWS + 4.0 * d[LONGEST]
+
+
+@jit
+def news(strength, d):
+    """Whether a row of this strength is a new event, not more of the last one."""
+    d[AGE] += 1.0
+    if d[AGE] > HOLD:
+        d[PEAK] *= FADE
+    if strength <= CLEARLY * d[PEAK]:
+        return False
+    d[PEAK], d[AGE] = strength, 0.0
+    return True
+
+
+@jit
+def judge(y, error, channel, d, out):
+    """Score, alarm and reason of the target y into out (3,); channel (6,) is from before y."""
+    n = channel[SEEN]
+    step = channel[STEP]
+    if n == 0.0:
+        d[LOW] = d[HIGH] = y
+        return
+    error = min(error, WORST)
+    strength, reason = RANGE_WEIGHT * outside(y, step, d), RANGE
+    for other, why in (
+        (TAIL_WEIGHT * beside_tail(error, n, d), MISSED),
+        (SMOOTH_WEIGHT * smoothed(error, n, d), KEEPS_MISSING),
+        (1.0 if frozen(y != channel[VALUE], d) else 0.0, FROZEN),
+    ):
+        if other > strength:
+            strength, reason = other, why
+    if n < START:
+        return
+    strength = min(strength, WORST)
+    if not news(strength, d):
+        return
+    out[0] = 1.0 - 2.0**-strength
+    if strength >= 1.0:
+        out[1], out[2] = 1.0, reason
+
+
+@jit
+def advance(target, at, turn, states, rows, x, y):
+    """As kernels/forecast.py; y (3H + 3,) ends with score, alarm and reason."""
+    H3 = y.shape[1] - 3
+    for n in range(rows.size):
+        s, now = states[rows[n]], x[n, target]
+        verdict = y[n, H3:]
+        for q in range(3):
+            verdict[q] = 0.0
+        if not missing(now):
+            miss, mean = s[at[9] + MISS * (H3 // 3)], s[at[10]]
+            error = abs(now - mean) / miss if miss > 0.0 else 0.0
+            channel = s[at[0] + 6 * target : at[0] + 6 * target + 6]
+            judge(now, error, channel, s[at[11] : at[11] + SIZE], verdict)
+        made = forecast.advance_one(target, at, turn, s, x[n])
+        for q in range(H3):
+            y[n, q] = made[q]
