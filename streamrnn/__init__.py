@@ -1,0 +1,31 @@
+"""streamrnn: recurrent networks that step along live streams.  `import streamrnn as srnn`."""
+
+from streamrnn.bank import Bank, Snapshot
+from streamrnn.checkpoint import load, save
+from streamrnn.detect import Detection, Detector
+from streamrnn.forecast import Forecast, Forecaster
+from streamrnn.formats import FormatError
+from streamrnn.model import GRU, LSTM, RNN, from_torch
+from streamrnn.step import Output, Step, flat, padded
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Bank",
+    "Detection",
+    "Detector",
+    "Forecast",
+    "Forecaster",
+    "FormatError",
+    "Output",
+    "Snapshot",
+    "Step",
+    "flat",
+    "from_torch",
+    "load",
+    "padded",
+    "save",
+]
