@@ -30,19 +30,19 @@ export function createChart(host: HTMLElement): Chart {
 
   function build(lines: Line[], colours: Colours, zone: Zone): uPlot {
     const main = lines.at(-1)!.choice;
-    const scaleOf = (line: Line) => (line.choice.unit === main.unit ? "y" : line.choice.unit || line.choice.id);
+    const scaleOf = ({ choice }: Line) => (choice.unit === main.unit ? "y" : choice.unit === "" ? choice.id : `unit ${choice.unit}`);
     const others = [...new Set(lines.map(scaleOf))].filter((key) => key !== "y");
+    const other = lines.find((line) => scaleOf(line) !== "y"); // of one more scale there is an axis, on the right
     const font = `11px ${getComputedStyle(document.body).fontFamily}`;
     const axis = { stroke: colours.soft, font, ticks: { show: false }, grid: { stroke: colours.rule, width: 1 } };
-    const values = (_: uPlot, splits: number[]) => axisTexts(splits);
-    const value = (key: string, side: 1 | 3, grid: boolean): uPlot.Axis => ({
+    const value = (key: string, unit: string, side: 1 | 3): uPlot.Axis => ({
       ...axis,
       scale: key,
       side,
       size: AXIS_PX,
       gap: 6,
-      values,
-      grid: { ...axis.grid, show: grid },
+      values: (_, splits) => axisTexts(splits, unit),
+      grid: { ...axis.grid, show: side === 3 },
       space: 36,
     });
     const options: uPlot.Options = {
@@ -57,8 +57,8 @@ export function createChart(host: HTMLElement): Chart {
       scales: Object.fromEntries([["x", { time: true, auto: false }], ...["y", ...others].map((key) => [key, { auto: false }])]),
       axes: [
         { ...axis, size: 36, gap: 6, space: 72, values: (_, splits, __, ___, step) => timeTexts(splits, step, zone) },
-        value("y", 3, true),
-        ...(others.length === 1 ? [value(others[0], 1, false)] : []),
+        value("y", main.unit, 3),
+        ...(others.length === 1 ? [value(others[0], other!.choice.unit, 1)] : []),
       ],
       series: [
         {},
@@ -149,11 +149,15 @@ export function createChart(host: HTMLElement): Chart {
   };
 }
 
-function axisTexts(splits: number[]): string[] {
+/** Round numbers, the topmost with the unit under it. */
+function axisTexts(splits: number[], unit: string): string[] {
   const step = splits.length > 1 ? Math.abs(splits[1] - splits[0]) : 1;
-  const decimals = step >= 1 ? 0 : Math.min(6, Math.ceil(-Math.log10(step) - 1e-9));
+  const exact = (decimals: number) => Math.abs(step * 10 ** decimals - Math.round(step * 10 ** decimals)) < 1e-6;
+  const decimals = [0, 1, 2, 3, 4, 5].find(exact) ?? 6;
   const size = Math.max(...splits.map(Math.abs));
-  return splits.map((value) => number(value, size >= 1e7 ? decimalsFor(size) : decimals));
+  const texts = splits.map((value) => number(value, size >= 1e7 ? decimalsFor(size) : decimals));
+  if (unit !== "" && texts.length > 0) texts.push(`${texts.pop()}\n${unit}`);
+  return texts;
 }
 
 /** Time of day, and under it the day where it changes. */

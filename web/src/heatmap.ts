@@ -1,9 +1,10 @@
 // The hidden state: units down, time across, aligned with the chart.  Each sample becomes one column of pixels once, in a ring
 // as wide as the series; a frame only copies stretches of it to where their times are.
 
-import { context, fit, make } from "./dom";
+import { context, element, fit, make, write } from "./dom";
+import { number } from "./format";
 import type { Series } from "./series";
-import { xOf, type Plot, type Scene } from "./scene";
+import { shownRow, xOf, type Plot, type Scene } from "./scene";
 import type { Colours } from "./theme";
 
 const STRETCH_ROWS = 64; // rows are spread evenly within a stretch, so a changing rate bends the picture no more than this
@@ -19,7 +20,14 @@ export function createHeatmap(host: HTMLElement): Heatmap {
   host.append(canvas);
   const ctx = context(canvas);
   let ring: OffscreenCanvas | null = null;
+  let pointed: number | null = null; // share of the height under the mouse
   let painted: { series: Series; colours: Colours; until: number } | null = null;
+
+  host.addEventListener("pointermove", (event) => {
+    const box = host.getBoundingClientRect();
+    pointed = (event.clientY - box.top) / box.height;
+  });
+  host.addEventListener("pointerleave", () => (pointed = null));
 
   function paint(series: Series, colours: Colours): OffscreenCanvas {
     if (painted === null || painted.series !== series || painted.colours !== colours || ring === null) {
@@ -68,6 +76,7 @@ export function createHeatmap(host: HTMLElement): Heatmap {
         row = end;
       }
       ctx.restore();
+      write(element("heat-unit"), pointed === null ? "" : unitText(scene, pointed));
     },
   };
 
@@ -80,6 +89,13 @@ export function createHeatmap(host: HTMLElement): Heatmap {
       ctx.drawImage(columns, 0, 0, to - from - first, series.units, x + share, 0, width - share, height);
     }
   }
+}
+
+function unitText(scene: Scene, share: number): string {
+  const unit = Math.min(scene.series.units - 1, Math.max(0, Math.floor(share * scene.series.units)));
+  const row = shownRow(scene);
+  const h = row < 0 ? -128 : scene.series.hidden(row)[unit];
+  return `unit ${unit}: ${h === -128 ? "not sampled" : number(h / 127, 2)}`;
 }
 
 /** End of the evenly spaced rows that begin at `row`. */

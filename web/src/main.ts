@@ -1,27 +1,20 @@
 // The page: what is shown, when it is drawn, and who tells whom.
 
-import { formatAddress, keepToken, parseAddress, takeToken, type Shown, type View } from "./address";
+import { formatAddress, keepToken, parseAddress, takeToken, type Shown } from "./address";
 import type { Stream } from "./catalogue";
-import { createChart } from "./chart";
-import { drawChosen } from "./chosen";
 import { element, write } from "./dom";
 import { drawFace, faceOf } from "./face";
 import { createFeed } from "./feed";
 import { listenToGestures } from "./gestures";
-import { createHeatmap } from "./heatmap";
 import { fillHelp, listenToKeys, type Key } from "./keys";
-import { linesOf, usualChoices, type Line } from "./lines";
+import { chosenLines, createPanels, viewOf } from "./panels";
 import { createRail } from "./rail";
-import { createReadout } from "./readout";
 import { copyText, fileName, saveCsv, savePng } from "./save";
 import { shownRow, timeOf, xOf, type Scene } from "./scene";
 import type { Series } from "./series";
 import { limits, pan, zoomAt, type Span } from "./span";
 import { createStatusBar } from "./status";
-import { createStrip } from "./strip";
-import { createTabs, viewsOf } from "./tabs";
 import { applyTheme, readColours, type Colours, type Theme } from "./theme";
-import { createTwin } from "./twin";
 
 const ADDRESS_MS = 300;
 const ZOOM_STEP = 1.5;
@@ -32,22 +25,22 @@ let shown: Shown = parseAddress(location.hash);
 let cursor: { row: number } | { x: number } | null = null; // the keyboard's stays with a row, the mouse's with a place
 let paused: number | null = null; // rows there were when drawing was paused
 let colours: Colours;
-let lines: Line[] = [];
-let linesFor = "";
 let scene: Scene | null = null;
 let requested = false;
+let keyed = false; // the cursor was moved by keys and must be seen
 let railChanged = true;
 let addressTimer: number | undefined;
 
-const panels = element("panels");
-const cursorLine = element("cursor-line");
 const statusBar = createStatusBar();
-const chart = createChart(element("chart"));
-const strip = createStrip(element("strip"));
-const heatmap = createHeatmap(element("heatmap"));
-const readout = createReadout(toggleLine);
-const tabs = createTabs((view) => show({ view }));
-const speak = createTwin();
+const panels = createPanels({
+  open: (view) => show({ view }),
+  toggleLine,
+  point(row) {
+    cursor = row === null ? null : { row };
+    request();
+  },
+  chooseUnit: (unit) => show({ unit }),
+});
 const rail = createRail(choose, () => {
   railChanged = true;
   request();
@@ -112,38 +105,15 @@ function sceneOf(stream: Stream, series: Series): Scene {
 function cursorRow(now: Scene): number {
   if (cursor === null) return -1;
   if ("row" in cursor) return cursor.row >= now.begin && cursor.row < now.end ? cursor.row : -1;
-  return now.series.nearest(timeOf(now, chart.plot, cursor.x), now.from, now.to);
+  return now.series.nearest(timeOf(now, panels.plot, cursor.x), now.from, now.to);
 }
 
 function drawScene(now: Scene): void {
-  const view = viewOf(now);
-  const chosen = shown.lines ?? usualChoices(now.kind);
-  const key = `${now.kind.id} ${chosen.join()}`;
-  if (key !== linesFor || lines.length === 0) lines = linesOf(now.kind, chosen, colours);
-  linesFor = key;
-  tabs.draw(now.kind, view);
-  drawChosen(now);
-  speak(now);
-  if (view === "forecast" || view === "state") {
-    chart.draw(now, lines, colours);
-    strip.draw(now, chart.plot, colours);
-    heatmap.draw(now, chart.plot, colours);
-    readout.draw(now, chosen, colours);
-    drawCursor(now);
-  }
+  panels.draw(now, shown, colours);
+  if (keyed) panels.reveal();
+  keyed = false;
   element("live").setAttribute("aria-pressed", String(shown.end === null && paused === null));
   document.title = `${now.stream.key} \u00b7 streamrnn`;
-}
-
-function drawCursor(now: Scene): void {
-  cursorLine.hidden = now.cursor < 0;
-  if (now.cursor < 0) return;
-  cursorLine.style.transform = `translateX(${xOf(now, chart.plot, now.series.at(now.series.axis, now.cursor))}px)`;
-}
-
-function viewOf(now: Scene): View {
-  const views = viewsOf(now.kind);
-  return shown.view !== null && views.includes(shown.view) ? shown.view : views[0];
 }
 
 // ---- what the user does
@@ -158,7 +128,7 @@ function show(change: Partial<Shown>): void {
 function choose(key: string): void {
   if (key !== shown.stream) {
     paused = cursor = null;
-    chart.forget();
+    panels.otherStream();
     show({ stream: key, end: null, lines: null, unit: null });
   }
   document.body.classList.remove("sheet-open");
@@ -172,7 +142,7 @@ function moveSpan(change: (now: Scene) => Span): void {
 }
 
 function zoomBy(factor: number, x?: number): void {
-  moveSpan((now) => zoomAt(shown, factor, x === undefined ? now.max : timeOf(now, chart.plot, x), now.series, now.now));
+  moveSpan((now) => zoomAt(shown, factor, x === undefined ? now.max : timeOf(now, panels.plot, x), now.series, now.now));
 }
 
 function panBy(seconds: number): void {
@@ -198,23 +168,24 @@ function moveCursor(by: number): void {
   let row = Math.min(newest, Math.max(begin, shownRow(scene) + by));
   while (row > begin && row < newest && series.at(series.missed, row) !== 0) row += by;
   cursor = { row };
-  const x = xOf(scene, chart.plot, series.at(series.axis, row));
-  const { left, width } = chart.plot;
+  keyed = true;
+  request();
+  if (viewOf(scene, shown) === "text") return;
+  const x = xOf(scene, panels.plot, series.at(series.axis, row));
+  const { left, width } = panels.plot;
   const beyond = Math.min(0, x - left - KEPT_PX) + Math.max(0, x - left - width + KEPT_PX);
   if (beyond !== 0) panBy((beyond / width) * (scene.max - scene.min));
-  request();
 }
 
 function toggleLine(id: string): void {
   if (scene === null) return;
-  const chosen = shown.lines ?? usualChoices(scene.kind);
+  const chosen = chosenLines(scene, shown);
   show({ lines: chosen.includes(id) ? chosen.filter((other) => other !== id) : [...chosen, id] });
 }
 
 function applyLook(): void {
   applyTheme(shown.theme);
   colours = readColours();
-  lines = [];
   railChanged = true;
   write(element("theme"), shown.theme);
   element("theme").title = `colours: ${shown.theme === "auto" ? "as the system says" : shown.theme}`;
@@ -240,12 +211,12 @@ const KEYS: readonly Key[] = [
 function listen(): void {
   listenToKeys(KEYS);
   fillHelp(KEYS);
-  listenToGestures(panels, {
+  listenToGestures(element("panels"), {
     hover(x) {
       cursor = x === null ? null : { x };
       request();
     },
-    pan: (pixels) => scene !== null && panBy((pixels / chart.plot.width) * (scene.max - scene.min)),
+    pan: (pixels) => scene !== null && panBy((pixels / panels.plot.width) * (scene.max - scene.min)),
     zoom: (factor, x) => zoomBy(factor, x),
     home: goLive,
   });
@@ -266,7 +237,7 @@ function listen(): void {
   });
   onClick("sheet", () => document.body.classList.toggle("sheet-open"));
   onClick("save-csv", () => scene !== null && saveCsv(scene, fileName(scene)));
-  onClick("save-png", () => scene !== null && savePng(panels, element("chosen").innerText.replaceAll("\n", "  "), fileName(scene), colours));
+  onClick("save-png", () => scene !== null && savePng(element("panels"), element("chosen").innerText.replaceAll("\n", "  "), fileName(scene), colours));
   onClick("copy-value", () => copy(`${element("now-value").textContent} ${element("now-unit").textContent}`.trim()));
   onClick("copy-command", () => copy(element("command").textContent ?? ""));
   element("token-form").addEventListener("submit", (event) => {
@@ -285,7 +256,7 @@ function listen(): void {
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyLook);
   new ResizeObserver(() => {
-    chart.resize();
+    panels.resize();
     request();
   }).observe(element("chart"));
   window.setInterval(request, 1000); // words like "no data for 12 s" go on when nothing comes

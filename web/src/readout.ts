@@ -1,4 +1,4 @@
-// Over the chart: which lines are drawn, with their values; and everything that is known of the row under the cursor.
+// Over the chart: which lines are drawn, with their values; everything that is known of the row under the cursor; the legend.
 
 import { decimalsOf } from "./chosen";
 import { element, make, write } from "./dom";
@@ -31,7 +31,8 @@ export function createReadout(toggle: (id: string) => void): Readout {
       button.addEventListener("click", () => toggle(choice.id));
       return { choice, button, value };
     });
-    host.replaceChildren(...choices.map(({ button }) => button), ...legend(kind, colours));
+    host.replaceChildren(...choices.map(({ button }) => button));
+    element("legend").replaceChildren(...legend(kind, colours));
   }
 
   return {

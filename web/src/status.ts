@@ -22,6 +22,8 @@ export function createStatusBar(): StatusBar {
   const noticeText = make("span");
   notice.append(noticeText, again);
   again.type = "button";
+  const refused = element("refused");
+  refused.addEventListener("click", () => (refused.ariaExpanded = String(refused.ariaExpanded !== "true")));
   let said = "";
   let saidAt = -Infinity;
 
@@ -56,6 +58,9 @@ export function createStatusBar(): StatusBar {
       write(badge, waiting === null ? "" : `${count(waiting).replace(/\.0$/, "")}`);
       badge.title = "samples that wait";
       drawNotice(feed, zone);
+      write(element("sheet-name"), stream?.key ?? "");
+      const streams = feed.catalogue.streams.length;
+      write(element("sheet-count"), `${streams} stream${streams === 1 ? "" : "s"} \u25b4`);
       if (status !== null) drawInputs(status, zone);
     },
     say(text) {
@@ -119,5 +124,4 @@ function drawInputs(status: Status, zone: Zone): void {
   const listed = Object.entries(kinds).map(([kind, n]) => `${kind} ${n}`).join(", ");
   const newest = last === null ? "" : ` \u00b7 last at ${clock(last.t, zone, 1)}, ${last.where}: ${last.error}`;
   write(refused, `${total} refused (${listed})${newest}`);
-  refused.title = refused.textContent ?? "";
 }

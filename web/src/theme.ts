@@ -16,7 +16,7 @@ export interface Colours {
 }
 
 const SERIES = ["green", "purple", "orange", "sky", "olive"];
-const TEXT_STRENGTH = 0.55;
+const TEXT_STRENGTH = 0.45;
 
 type RGB = [number, number, number];
 

@@ -1,10 +1,4 @@
-"""The dashboard: index.html, style.css, favicon.svg and the bundle that the build puts into dist/.
+"""The dashboard: index.html, style.css, favicon.svg, and the bundle that the build puts into dist/.
 
->>> (FILES / "index.html").is_file()
-True
+Nothing runs here. The server hands these files out (streamrnn_server/pages.py).
 """
-
-from pathlib import Path
-
-FILES = Path(__file__).parent
-"""The folder whose files the server hands out."""

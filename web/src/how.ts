@@ -1,0 +1,36 @@
+// "How it works": the words are in index.html, one text for sensors and one for text; the facts of this stream come from here.
+
+import type { Kind } from "./catalogue";
+import { element, make } from "./dom";
+import { withUnit } from "./format";
+
+let drawn: Kind | null = null;
+
+export function drawHow(kind: Kind): void {
+  if (drawn === kind) return;
+  drawn = kind;
+  for (const part of element("how").querySelectorAll<HTMLElement>("[data-kind]")) part.hidden = part.dataset.kind !== kind.kind;
+  const facts: [string, string][] =
+    kind.kind === "tokens"
+      ? [["alphabet", `${kind.vocabulary?.length ?? 0} characters`]]
+      : [["reads", kind.channels.map(({ name, unit }) => (unit === "" ? name : `${name} (${unit})`)).join(", ")],
+         ["foretells", kind.channels[kind.target].name]];
+  const reach = kind.roles.fans.get(kind.target)?.ahead.at(-1);
+  if (reach !== undefined) facts.push(["reaches", withUnit(String(reach), reach === 1 ? "sample ahead" : "samples ahead")]);
+  facts.push(["hidden units shown", String(kind.units)]);
+  facts.push(["each sample yields", `${kind.outputs.length} numbers: ${outputsInWords(kind)}`]);
+  element("how-facts").replaceChildren(
+    ...facts.map(([term, fact]) => {
+      const line = make("div");
+      line.append(make("dt", "", term), make("dd", "", fact));
+      return line;
+    }),
+  );
+}
+
+/** "forecast 12, lower 12, upper 12, score": kinds with how many there are of each. */
+function outputsInWords(kind: Kind): string {
+  const counts = new Map<string, number>();
+  for (const output of kind.outputs) counts.set(output.kind, (counts.get(output.kind) ?? 0) + 1);
+  return [...counts].map(([name, n]) => name.replaceAll("_", " ") + (n === 1 ? "" : ` \u00d7\u202f${n}`)).join(", ");
+}

@@ -1,0 +1,104 @@
+// Everything that shows the chosen stream, drawn from one scene: head, tabs, and the panels of the view that is open.
+
+import type { Shown, View } from "./address";
+import { createChart } from "./chart";
+import { drawChosen } from "./chosen";
+import { element } from "./dom";
+import { createGuesses } from "./guesses";
+import { createHeatmap } from "./heatmap";
+import { drawHow } from "./how";
+import { linesOf, usualChoices, type Line } from "./lines";
+import { createReadout } from "./readout";
+import { xOf, type Plot, type Scene } from "./scene";
+import { createStrip } from "./strip";
+import { createTabs, viewsOf } from "./tabs";
+import type { Colours } from "./theme";
+import { createTokenPane } from "./tokens";
+import { createTwin } from "./twin";
+import { createUnitStrip } from "./units";
+
+export interface Panels {
+  draw(scene: Scene, shown: Shown, colours: Colours): void;
+  resize(): void;
+  otherStream(): void;
+  reveal(): void; // the cursor was moved by keys
+  readonly plot: Plot;
+}
+
+export interface PanelListener {
+  open(view: View): void;
+  toggleLine(id: string): void;
+  point(row: number | null): void; // at a character
+  chooseUnit(unit: number): void;
+}
+
+export function viewOf(scene: Scene, shown: Shown): View {
+  const views = viewsOf(scene.kind);
+  return shown.view !== null && views.includes(shown.view) ? shown.view : views[0];
+}
+
+export function chosenLines(scene: Scene, shown: Shown): string[] {
+  return shown.lines ?? usualChoices(scene.kind);
+}
+
+export function createPanels(listener: PanelListener): Panels {
+  const chart = createChart(element("chart"));
+  const strip = createStrip(element("strip"));
+  const heatmap = createHeatmap(element("heatmap"));
+  const readout = createReadout(listener.toggleLine);
+  const tabs = createTabs(listener.open);
+  const tokens = createTokenPane(element("token-pane"), listener.point);
+  const units = createUnitStrip(listener.chooseUnit);
+  const drawGuesses = createGuesses();
+  const speak = createTwin();
+  const cursorLine = element("cursor-line");
+  let lines: Line[] = [];
+  let linesFor: [Scene["kind"], Colours, string] | null = null;
+
+  function linesNow(scene: Scene, chosen: string[], colours: Colours): Line[] {
+    const wanted: [Scene["kind"], Colours, string] = [scene.kind, colours, chosen.join()];
+    if (linesFor === null || wanted.some((part, k) => part !== linesFor![k])) lines = linesOf(scene.kind, chosen, colours);
+    linesFor = wanted;
+    return lines;
+  }
+
+  function drawStack(scene: Scene, shown: Shown, colours: Colours): void {
+    const chosen = chosenLines(scene, shown);
+    chart.draw(scene, linesNow(scene, chosen, colours), colours);
+    strip.draw(scene, chart.plot, colours);
+    heatmap.draw(scene, chart.plot, colours);
+    readout.draw(scene, chosen, colours);
+    cursorLine.hidden = scene.cursor < 0;
+    if (scene.cursor < 0) return;
+    const x = xOf(scene, chart.plot, scene.series.at(scene.series.axis, scene.cursor));
+    cursorLine.style.transform = `translateX(${x}px)`;
+  }
+
+  return {
+    draw(scene, shown, colours) {
+      const view = viewOf(scene, shown);
+      tabs.draw(scene.kind, view);
+      drawChosen(scene);
+      speak(scene);
+      switch (view) {
+        case "forecast":
+        case "state":
+          drawStack(scene, shown, colours);
+          break;
+        case "text":
+          tokens.draw(scene, units.draw(scene, shown.unit, colours), colours);
+          drawGuesses(scene);
+          break;
+        case "how":
+          drawHow(scene.kind);
+          break;
+      }
+    },
+    resize: chart.resize,
+    otherStream: chart.forget,
+    reveal: tokens.reveal,
+    get plot() {
+      return chart.plot;
+    },
+  };
+}

@@ -1,0 +1,141 @@
+// The text a stream reads, as an editor would show it, each character on the activation of one hidden unit.  Lines never move
+// while they are read: new text fills the pane downwards, and a full pane turns like a page.
+
+import { make } from "./dom";
+import { glyph, vocabularyText } from "./glyph";
+import type { Scene } from "./scene";
+import type { Series } from "./series";
+import type { Colours } from "./theme";
+
+const MOST_LINES = 240;
+const FIRST_ROWS = 2000;
+const TURN_TO = 0.35; // where the newest line stands after a turn, from the top
+
+export interface TokenPane {
+  draw(scene: Scene, unit: number, colours: Colours): void;
+  reveal(): void; // the caret moved by keys: bring it into view
+}
+
+interface Painted {
+  series: Series;
+  generation: number;
+  colours: Colours;
+  unit: number;
+  first: number; // row of spans[0]
+  until: number; // rows before it are in the pane
+}
+
+export function createTokenPane(pane: HTMLElement, point: (row: number | null) => void): TokenPane {
+  let painted: Painted | null = null;
+  let spans: HTMLElement[] = []; // by row - painted.first
+  let line: HTMLElement | null = null;
+  let following = true;
+  let turnedTo = 0; // where this file scrolled to last; anything else was the reader
+  let caret: HTMLElement | null = null;
+  let shownUntil = 0;
+
+  pane.addEventListener("scroll", () => {
+    if (Math.abs(pane.scrollTop - turnedTo) < 2 || line === null) return;
+    following = line.offsetTop < pane.scrollTop + pane.clientHeight;
+    turnedTo = pane.scrollTop;
+  });
+  pane.addEventListener("pointermove", (event) => {
+    const row = (event.target as HTMLElement).dataset.row;
+    if (row !== undefined) point(Number(row));
+  });
+  pane.addEventListener("pointerleave", () => point(null));
+
+  function begin(scene: Scene, unit: number, colours: Colours): Painted {
+    pane.replaceChildren();
+    spans = [];
+    line = caret = null;
+    following = true;
+    turnedTo = pane.scrollTop = 0;
+    const first = Math.max(scene.begin, scene.end - FIRST_ROWS);
+    return { series: scene.series, generation: scene.series.generation, colours, unit, first, until: first };
+  }
+
+  function newLine(): HTMLElement {
+    const made = make("div", "text-line");
+    pane.append(made);
+    if (pane.childElementCount > MOST_LINES && following) {
+      const oldest = pane.firstElementChild!;
+      const gone = oldest.childElementCount;
+      const height = oldest.getBoundingClientRect().height;
+      oldest.remove();
+      spans = spans.slice(gone);
+      painted!.first += gone;
+      turnedTo = pane.scrollTop = Math.max(0, turnedTo - height);
+    }
+    return made;
+  }
+
+  function append(scene: Scene, row: number): void {
+    const { series, kind } = scene;
+    const missed = series.at(series.missed, row);
+    const text = missed === 0 ? vocabularyText(kind, series.at(series.x[0], row)) : "";
+    line ??= newLine();
+    const span = make("span", missed === 0 ? "" : "missed", missed === 0 ? (text === "\n" ? "\u21b5" : text) : missedText(missed));
+    if (text === "\n") span.className = "newline";
+    span.dataset.row = String(row);
+    line.append(span);
+    spans.push(span);
+    if (text === "\n") line = newLine();
+  }
+
+  function paint(span: HTMLElement, row: number, now: Painted): void {
+    const h = now.series.hidden(row)[now.unit];
+    span.style.backgroundColor = h === undefined || h === -128 ? "" : now.colours.activationText[h + 127];
+  }
+
+  function turn(): void {
+    if (!following || line === null) return;
+    const bottom = line.offsetTop + line.offsetHeight;
+    if (bottom <= pane.scrollTop + pane.clientHeight) return;
+    pane.scrollTop = line.offsetTop - pane.clientHeight * TURN_TO;
+    turnedTo = pane.scrollTop;
+  }
+
+  return {
+    draw(scene, unit, colours) {
+      const { series } = scene;
+      if (painted?.series !== series || painted.generation !== series.generation || scene.end < painted.until) {
+        painted = begin(scene, unit, colours);
+      }
+      const recolour = painted.unit !== unit || painted.colours !== colours;
+      painted.unit = unit;
+      painted.colours = colours;
+      if (painted.until < scene.begin) painted = begin(scene, unit, colours); // hidden for long
+      if (recolour) spans.forEach((span, k) => paint(span, painted!.first + k, painted!));
+      for (let row = painted.until; row < scene.end; row++) {
+        append(scene, row);
+        paint(spans[row - painted.first], row, painted);
+      }
+      painted.until = scene.end;
+      const at = scene.cursor < 0 ? null : (spans[scene.cursor - painted.first] ?? null);
+      if (at !== caret) {
+        caret?.classList.remove("caret");
+        at?.classList.add("caret");
+        caret = at;
+      }
+      if (shownUntil !== scene.end) turn();
+      shownUntil = scene.end;
+    },
+    reveal() {
+      caret?.scrollIntoView({ block: "nearest" });
+    },
+  };
+}
+
+function missedText(missed: number): string {
+  return missed > 0 ? ` ${missed} characters missed ` : " server restarted ";
+}
+
+/** The characters before a row and the row's own, for a caption. */
+export function tailOf(scene: Scene, row: number, length: number): string {
+  let text = "";
+  for (let k = Math.max(scene.begin, row - length + 1); k <= row; k++) {
+    text += scene.series.at(scene.series.missed, k) === 0 ? glyph(vocabularyText(scene.kind, scene.series.at(scene.series.x[0], k))) : "\u2026";
+  }
+  return text;
+}

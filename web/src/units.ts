@@ -1,0 +1,126 @@
+// The strip of hidden units to choose from: for each a tiny heatmap of the newest characters, and what it seems to follow.
+
+import { context, element, make, write } from "./dom";
+import { whatUnitsFollow, type Follow } from "./follow";
+import { number } from "./format";
+import { shownRow, type Scene } from "./scene";
+import type { Series } from "./series";
+import type { Colours } from "./theme";
+
+const SHOWN_ROWS = 64;
+const DRAW_MS = 200;
+const FOLLOW_MS = 5000;
+
+export interface UnitStrip {
+  /** Draws the strip; tells which unit colours the text when `wished` is null. */
+  draw(scene: Scene, wished: number | null, colours: Colours): number;
+}
+
+interface Cell {
+  button: HTMLButtonElement;
+  canvas: HTMLCanvasElement;
+}
+
+export function createUnitStrip(choose: (unit: number) => void): UnitStrip {
+  const host = element("units");
+  const select = element<HTMLSelectElement>("follows");
+  const about = element("unit-about");
+  let cells: Cell[] = [];
+  let follows: Follow[] = [];
+  let of: Series | null = null;
+  let usual: number | null = null;
+  let drawnAt = -Infinity;
+  let followedAt = -Infinity;
+  let chosen = -1;
+
+  select.addEventListener("change", () => {
+    const found = follows.find(({ feature }) => feature === select.value);
+    if (found !== undefined) choose(found.unit);
+  });
+  host.addEventListener("keydown", (event) => {
+    const columns = Math.max(1, Math.round(host.clientWidth / (cells[0]?.button.offsetWidth ?? 1)));
+    const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
+    if (by === undefined || cells.length === 0) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const next = Math.min(cells.length - 1, Math.max(0, chosen + by));
+    choose(next);
+    cells[next].button.focus();
+  });
+
+  function build(units: number): void {
+    cells = Array.from({ length: units }, (_, unit) => {
+      const button = make("button", "unit");
+      button.type = "button";
+      button.role = "radio";
+      button.ariaLabel = button.title = `unit ${unit}`;
+      const canvas = make("canvas");
+      canvas.width = SHOWN_ROWS;
+      canvas.height = 1;
+      button.append(canvas);
+      button.addEventListener("click", () => choose(unit));
+      return { button, canvas };
+    });
+    host.replaceChildren(...cells.map(({ button }) => button));
+  }
+
+  function follow(scene: Scene): void {
+    follows = whatUnitsFollow(scene.kind, scene.series, scene.end);
+    if (follows.length > 0) usual ??= (follows.find(({ feature }) => feature === "inside quotes") ?? follows[0]).unit;
+    const options = follows.map(({ feature, unit, r }) => {
+      const option = make("option", "", `${feature} (unit ${unit}, r ${number(r, 2)})`);
+      option.value = feature;
+      return option;
+    });
+    select.replaceChildren(new Option("choose by what it follows", ""), ...options);
+    select.hidden = options.length === 0;
+  }
+
+  function mark(unit: number): void {
+    chosen = unit;
+    cells.forEach(({ button }, k) => {
+      button.ariaChecked = String(k === unit);
+      button.tabIndex = k === unit ? 0 : -1;
+    });
+  }
+
+  return {
+    draw(scene, wished, colours) {
+      const { series } = scene;
+      if (of !== series) {
+        of = series;
+        usual = null;
+        build(series.units);
+        mark(-1);
+        followedAt = drawnAt = -Infinity;
+      }
+      const now = performance.now();
+      if (now - followedAt > FOLLOW_MS || (follows.length === 0 && now - followedAt > DRAW_MS)) {
+        follow(scene);
+        followedAt = now;
+      }
+      const unit = Math.min(series.units - 1, wished ?? usual ?? 0);
+      if (unit !== chosen) mark(unit);
+      const row = shownRow(scene);
+      const followed = follows.filter((one) => one.unit === unit);
+      if (followed.length > 0 && select.value !== followed[0].feature && document.activeElement !== select) select.value = followed[0].feature;
+      if (followed.length === 0 && document.activeElement !== select) select.value = "";
+      if (row >= 0 && series.units > 0) write(about, `Unit ${unit}: ${number(series.hidden(row)[unit] / 127, 2)}`);
+      if (now - drawnAt > DRAW_MS || scene.cursor >= 0) {
+        drawnAt = now;
+        cells.forEach(({ canvas }, k) => drawCell(canvas, scene, k, row, colours));
+      }
+      return unit;
+    },
+  };
+}
+
+function drawCell(canvas: HTMLCanvasElement, scene: Scene, unit: number, row: number, colours: Colours): void {
+  const image = new ImageData(SHOWN_ROWS, 1);
+  const pixels = new Uint32Array(image.data.buffer);
+  for (let k = 0; k < SHOWN_ROWS; k++) {
+    const at = row - SHOWN_ROWS + 1 + k;
+    pixels[k] = at < scene.begin ? 0 : colours.activationPixels[scene.series.hidden(at)[unit] + 128];
+  }
+  context(canvas).putImageData(image, 0, 0);
+}
