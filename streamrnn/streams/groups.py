@@ -9,11 +9,7 @@ from numpy.typing import NDArray
 from streamz import Stream
 
 from streamrnn.bank import Bank
-
-try:  # TODO
-    from streamrnn.evaluate import RunningError
-except ImportError:
-    RunningError = None
+from streamrnn.evaluate import RunningError
 from streamrnn.step import Output, Step
 from streamrnn.streams.batch import Batch, checked_row
 from streamrnn.streams.nodes import rnn
@@ -90,12 +86,10 @@ class Group:
         self.source = Stream()
         self._nodes = [rnn(self.source, self.bank)]
         forecast = one_ahead(self.outputs, self.target)
-        if forecast is not None and RunningError:
+        if forecast is not None:
             self._nodes.append(running_error(self._nodes[0], self.target, forecast))
-            self.outputs += (
-                Output("mean absolute error", "error", self.target, 1),
-                Output("the same of persistence", "error_persistence", self.target, 1),
-            )
+            errors = RunningError().describe(channels)
+            self.outputs += tuple(e._replace(channel=self.target, ahead=1) for e in errors)
         self._nodes[-1].map(self._result).connect(results)
 
     def on_refused(self, callback: Callable[[Refused], object]) -> None:
@@ -103,11 +97,11 @@ class Group:
         for node in self._nodes:
             node.on_refused(callback)
 
-    def order(self, names: tuple[str, ...] | None) -> list[int] | None:
-        """Where to find each of the channels in columns called `names`; None: as they stand."""
+    def in_order(self, names: tuple[str, ...] | None, x: NDArray[Any]) -> NDArray[Any]:
+        """x (N, C), whose columns are called `names`, in the order of the channels."""
         if names is None or names == self.channels:
-            return None
-        return [names.index(channel) for channel in self.channels]
+            return x
+        return x[:, [names.index(channel) for channel in self.channels]]
 
     def check_columns(self, key: str, names: tuple[str, ...] | None, count: int) -> None:
         """Raises Refused unless columns called `names` hold this group's channels."""
@@ -116,13 +110,14 @@ class Group:
         else:
             checked_row(key, [0.0] * count, self.channels)
 
-    def good_tokens(self, x: NDArray[Any]) -> NDArray[np.bool] | bool:
-        """Which rows of x (N, 1) are numbers of tokens (N,); True where there are no tokens."""
+    def good_tokens(self, x: NDArray[Any]) -> NDArray[np.bool]:
+        """Which rows of x (N, C) hold the number of a token, NaN, or no token at all (N,)."""
         if not self.vocabulary:
-            return True
+            return np.ones(len(x), np.bool)
         token = x[:, 0]
-        good: NDArray[np.bool] = (token >= 0) & (token < len(self.vocabulary))
-        return good & (token == np.floor(token)) | np.isnan(token)
+        known = (token >= 0) & (token < len(self.vocabulary)) & (token == np.floor(token))
+        good: NDArray[np.bool] = known | np.isnan(token)
+        return good
 
     def check_token(self, key: str, token: float) -> None:
         """Raises Refused unless `token` is the number of one, or NaN: missing."""

@@ -21,12 +21,8 @@ from numpy.typing import NDArray
 from streamz import Stream
 
 from streamrnn.bank import Bank
-
-try:  # TODO
-    from streamrnn.detect import Detector
-    from streamrnn.forecast import Forecast, Forecaster
-except ImportError:
-    Forecast = Forecaster = Detector = None
+from streamrnn.detect import Detection, Detections, Detector
+from streamrnn.forecast import Forecast, Forecaster
 from streamrnn.step import Step, scalar
 from streamrnn.streams.batch import Batch
 from streamrnn.streams.refused import Refusals, Refused, shown
@@ -122,7 +118,7 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
             columns = np.ascontiguousarray(array, scalar(self.bank.model.layout))
         if np.isinf(columns).any():
             # inf would turn the state into NaN for good
-            raise ValueError(f"expected finite numbers or NaN, got an infinite one")
+            raise ValueError("expected finite numbers or NaN, got an infinite one")
         return keys, columns, ndim
 
     def _element(self, x: Any, y: NDArray[Any], ndim: int) -> Any:
@@ -185,7 +181,19 @@ class forecast(rnn):
 
 @Stream.register_api()
 class detect(rnn):
-    """Score every element from 0 (expected) to 1; emits a Detection (Batch: its columns as y)."""
+    """Score every row from 0 to 1, alarm at the onset of an event; emits a Detection.
+
+    For an array of rows it is Detections, for a Batch the columns of both as y.
+
+    >>> from streamz import Stream
+    >>> import streamrnn.streams
+    >>> source = Stream()
+    >>> found = source.detect().sink_to_list()
+    >>> for value in [*[20.0, 21.0] * 100, 95.0]:
+    ...     source.emit(value)
+    >>> found[-1].alarm, found[-1].reason
+    (True, 'outside the range seen so far')
+    """
 
     def __init__(
         self,
@@ -199,3 +207,11 @@ class detect(rnn):
     ) -> None:
         model = Detector(channels=channels, target=target, horizon=horizon)
         super().__init__(upstream, model, key=key, **kwargs)
+
+    def shaped(self, y: NDArray[Any]) -> Detection | Detections:
+        ahead = Forecast(*np.split(y[..., :-3], 3, axis=-1))
+        score, alarm = y[..., -3], y[..., -2] > 0
+        reasons = [Detector.reasons[int(code)] for code in np.atleast_1d(y[..., -1])]
+        if y.ndim == 1:
+            return Detection(float(score), bool(alarm), reasons[0], ahead)
+        return Detections(score, alarm, tuple(reasons), ahead)

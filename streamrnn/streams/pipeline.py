@@ -129,21 +129,18 @@ class Pipeline:
                 self.refuse(refused)
                 group_of[key] = None
         taken = 0
-        for group in dict.fromkeys(group_of.values()):
-            if group is None:
-                continue
-            chosen = np.array([group_of[key] is group for key in keys])
-            bad = chosen & ~(good & group.good_tokens(x))
+        for group in {group for group in group_of.values() if group is not None}:
+            own = np.fromiter((group_of[key] is group for key in keys), np.bool, len(keys))
+            bad = own & ~(good & group.good_tokens(x))
             if bad.any():
-                key = keys[int(bad.argmax())]
                 got = shown((t[bad][0].item(), x[bad][0].tolist()))
                 error = f"expected a finite time and numbers within ±1e30, got {got}"
-                self.refuse(Refused("value", key, error, int(bad.sum())))
-                chosen &= ~bad
-            rows = np.flatnonzero(chosen)
-            order = group.order(batch.channels)
-            picked = x[rows] if order is None else x[np.ix_(rows, order)]
-            self._pending_of(group).extend([keys[n] for n in rows], t[rows], picked)
+                self.refuse(Refused("value", keys[int(bad.argmax())], error, int(bad.sum())))
+            rows = np.flatnonzero(own & ~bad)
+            own_keys = list(keys) if len(rows) == len(keys) else [keys[n] for n in rows.tolist()]
+            self._pending_of(group).extend(
+                own_keys, t[rows], group.in_order(batch.channels, x[rows])
+            )
             taken += len(rows)
         self._wake(taken, time.time())
         return taken

@@ -23,19 +23,17 @@ class replay(Source):
     key       the stream of samples that name none; default: the file's name without ending
     time      the column of event times; channels  the columns of values (lines.py has the defaults)
 
-    >>> import math, threading
+    >>> import math, queue
     >>> from streamz import Stream
     >>> import streamrnn.streams
     >>> path = getfixture("tmp_path") / "pump.csv"
     >>> size = path.write_text("t,temp,load\\n2026-01-01 00:00,21.5,3\\n2026-01-01 00:01,21.7,\\n")
-    >>> source, ended = Stream.replay(path, rate_hz=math.inf), threading.Event()
-    >>> def show(batch):
-    ...     print(batch.keys, batch.channels, batch.x.tolist())
-    ...     ended.set()
-    >>> sink = source.sink(show)
+    >>> source, batches = Stream.replay(path, rate_hz=math.inf), queue.Queue()
+    >>> sink = source.sink(batches.put)
     >>> source.start()
-    >>> assert ended.wait(10)
-    ['pump', 'pump'] ('temp', 'load') [[21.5, 3.0], [21.7, nan]]
+    >>> batch = batches.get(timeout=20)
+    >>> batch.keys, batch.channels, batch.x.tolist()
+    (['pump', 'pump'], ('temp', 'load'), [[21.5, 3.0], [21.7, nan]])
     """
 
     def __init__(

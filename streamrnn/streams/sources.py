@@ -16,6 +16,7 @@ from contextlib import aclosing
 from typing import Any, Literal
 
 import streamz
+from tornado.ioloop import IOLoop
 
 from streamrnn.streams.batch import Batch
 from streamrnn.streams.lines import Row
@@ -37,10 +38,14 @@ class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
 
     state: Literal["waiting", "running", "ended", "failed"] = "waiting"
     detail = ""
+    stopped: bool
 
     def __init__(self, name: str, *, start: bool = False, **kwargs: Any) -> None:
         self._refusals = Refusals()
         self._task: asyncio.Task[Any] | None = None
+        if kwargs.get("asynchronous"):
+            # Without it streamz 0.6.6 takes a thread all the same (Stream.__init__, at its end).
+            kwargs.setdefault("loop", IOLoop.current())
         super().__init__(start=start, **{"stream_name": name} | kwargs)
 
     @property
@@ -118,11 +123,12 @@ async def paced(rows: Iterable[tuple[float, Row]]) -> AsyncIterator[list[Row]]:
     bunch: list[Row] = []
     for due, row in rows:
         wait = start + due - clock()
+        if wait > 0.0 and bunch:
+            yield bunch
+            bunch = []
+            wait = start + due - clock()
         if wait > 0.0:
-            if bunch:
-                yield bunch
-                bunch = []
-            await asyncio.sleep(max(start + due - clock(), TICK_S))
+            await asyncio.sleep(max(wait, TICK_S))
         elif wait < -1.0:
             start -= wait
         bunch.append(row)
