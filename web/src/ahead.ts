@@ -4,7 +4,7 @@ import type uPlot from "uplot";
 import type { Fan } from "./roles";
 import type { Scene } from "./scene";
 import type { Series } from "./series";
-import type { Colours } from "./theme";
+import type { Look } from "./theme";
 
 const BAND_OPACITY = 0.16;
 const HATCH_PX = 6;
@@ -30,7 +30,7 @@ export function aheadOf(series: Series, fan: Fan | undefined, row: number): Ahea
 }
 
 /** Under the lines: the band. */
-export function drawBand(u: uPlot, ahead: Ahead, start: number, value: number, colours: Colours): void {
+export function drawBand(u: uPlot, ahead: Ahead, start: number, value: number, look: Look): void {
   const known = ahead.t.findIndex((_, k) => Number.isFinite(ahead.lower[k]) && Number.isFinite(ahead.upper[k]));
   if (known < 0) return;
   const { ctx } = u;
@@ -39,7 +39,7 @@ export function drawBand(u: uPlot, ahead: Ahead, start: number, value: number, c
   ctx.save();
   clipToPlot(u);
   ctx.globalAlpha = BAND_OPACITY;
-  ctx.fillStyle = colours.blue;
+  ctx.fillStyle = look.blue;
   ctx.beginPath();
   if (Number.isFinite(value)) ctx.moveTo(x(start), y(value));
   for (let k = 0; k < ahead.t.length; k++) if (Number.isFinite(ahead.upper[k])) ctx.lineTo(x(ahead.t[k]), y(ahead.upper[k]));
@@ -49,11 +49,11 @@ export function drawBand(u: uPlot, ahead: Ahead, start: number, value: number, c
 }
 
 /** Over the lines: the dashed middle of the fan. */
-export function drawFan(u: uPlot, ahead: Ahead, start: number, value: number, colours: Colours): void {
+export function drawFan(u: uPlot, ahead: Ahead, start: number, value: number, look: Look): void {
   const { ctx } = u;
   ctx.save();
   clipToPlot(u);
-  ctx.strokeStyle = colours.blue;
+  ctx.strokeStyle = look.blue;
   ctx.lineWidth = window.devicePixelRatio;
   ctx.setLineDash([4, 3].map((length) => length * window.devicePixelRatio));
   ctx.beginPath();
@@ -66,20 +66,20 @@ export function drawFan(u: uPlot, ahead: Ahead, start: number, value: number, co
   ctx.restore();
 }
 
-export function drawNow(u: uPlot, now: number, colours: Colours): void {
+export function drawNow(u: uPlot, now: number, look: Look): void {
   const { ctx } = u;
   const x = Math.round(u.valToPos(now, "x", true)) + 0.5;
   if (x < u.bbox.left || x > u.bbox.left + u.bbox.width) return;
   const ratio = window.devicePixelRatio;
   ctx.save();
-  ctx.strokeStyle = colours.soft;
+  ctx.strokeStyle = look.soft;
   ctx.lineWidth = ratio;
   ctx.beginPath();
   ctx.moveTo(x, u.bbox.top);
   ctx.lineTo(x, u.bbox.top + u.bbox.height);
   ctx.stroke();
-  ctx.fillStyle = colours.soft;
-  ctx.font = `${11 * ratio}px ${getComputedStyle(document.body).fontFamily}`;
+  ctx.fillStyle = look.soft;
+  ctx.font = `${11 * ratio}px ${look.font}`;
   ctx.textBaseline = "top";
   ctx.textAlign = "right";
   ctx.fillText("now", x - 4 * ratio, u.bbox.top + 2 * ratio);
@@ -87,17 +87,17 @@ export function drawNow(u: uPlot, now: number, colours: Colours): void {
 }
 
 /** Samples that will never come: hatched from the row before to the row after. */
-export function drawGaps(u: uPlot, scene: Scene, colours: Colours): void {
+export function drawGaps(u: uPlot, scene: Scene, look: Look): void {
   const { series } = scene;
   for (let row = scene.from; row < scene.to; row++) {
     if (series.at(series.missed, row) === 0) continue;
     const from = u.valToPos(series.at(series.axis, row), "x", true);
     const until = row + 1 < scene.end ? series.at(series.axis, row + 1) : scene.now;
-    hatch(u, from, Math.max(from + 2, u.valToPos(until, "x", true)), colours);
+    hatch(u, from, Math.max(from + 2, u.valToPos(until, "x", true)), look);
   }
 }
 
-function hatch(u: uPlot, from: number, to: number, colours: Colours): void {
+function hatch(u: uPlot, from: number, to: number, look: Look): void {
   const { ctx } = u;
   const { top, height } = u.bbox;
   const step = HATCH_PX * window.devicePixelRatio;
@@ -106,7 +106,7 @@ function hatch(u: uPlot, from: number, to: number, colours: Colours): void {
   ctx.beginPath();
   ctx.rect(from, top, to - from, height);
   ctx.clip();
-  ctx.strokeStyle = colours.soft;
+  ctx.strokeStyle = look.soft;
   ctx.globalAlpha = 0.45;
   ctx.lineWidth = 1;
   ctx.beginPath();

@@ -8,13 +8,13 @@ import { clock, day, decimalsFor, number, type Zone } from "./format";
 import type { Line } from "./lines";
 import { linePath } from "./paths";
 import type { Plot, Scene } from "./scene";
-import type { Colours } from "./theme";
+import type { Look } from "./theme";
 
 const AXIS_PX = 56;
 const RIGHT_PX = 16;
 
 export interface Chart {
-  draw(scene: Scene, lines: Line[], colours: Colours): void;
+  draw(scene: Scene, lines: Line[], look: Look): void;
   resize(): void;
   forget(): void; // the scales of the stream before
   readonly plot: Plot;
@@ -23,18 +23,18 @@ export interface Chart {
 
 export function createChart(host: HTMLElement): Chart {
   let u: uPlot | null = null;
-  let built: { lines: Line[]; colours: Colours; zone: Zone } | null = null;
+  let built: { lines: Line[]; look: Look; zone: Zone } | null = null;
   let scene: Scene;
   let ahead: Ahead | null = null;
   let extents = new Map<string, Extent>();
 
-  function build(lines: Line[], colours: Colours, zone: Zone): uPlot {
+  function build(lines: Line[], look: Look, zone: Zone): uPlot {
     const main = lines.at(-1)!.choice;
     const scaleOf = ({ choice }: Line) => (choice.unit === main.unit ? "y" : choice.unit === "" ? choice.id : `unit ${choice.unit}`);
     const others = [...new Set(lines.map(scaleOf))].filter((key) => key !== "y");
     const other = lines.find((line) => scaleOf(line) !== "y"); // of one more scale there is an axis, on the right
-    const font = `11px ${getComputedStyle(document.body).fontFamily}`;
-    const axis = { stroke: colours.soft, font, ticks: { show: false }, grid: { stroke: colours.rule, width: 1 } };
+    const font = `11px ${look.font}`;
+    const axis = { stroke: look.soft, font, ticks: { show: false }, grid: { stroke: look.rule, width: 1 } };
     const value = (key: string, unit: string, side: 1 | 3): uPlot.Axis => ({
       ...axis,
       scale: key,
@@ -75,14 +75,14 @@ export function createChart(host: HTMLElement): Chart {
       hooks: {
         drawAxes: [
           (self) => {
-            drawGaps(self, scene, colours);
-            if (ahead !== null) drawBand(self, ahead, scene.now, newestValue(lines), colours);
+            drawGaps(self, scene, look);
+            if (ahead !== null) drawBand(self, ahead, scene.now, newestValue(lines), look);
           },
         ],
         draw: [
           (self) => {
-            if (ahead !== null) drawFan(self, ahead, scene.now, newestValue(lines), colours);
-            drawNow(self, scene.now, colours);
+            if (ahead !== null) drawFan(self, ahead, scene.now, newestValue(lines), look);
+            drawNow(self, scene.now, look);
           },
         ],
       },
@@ -114,13 +114,13 @@ export function createChart(host: HTMLElement): Chart {
   }
 
   return {
-    draw(shown, lines, colours) {
+    draw(shown, lines, look) {
       scene = shown;
-      if (built === null || built.lines !== lines || built.colours !== colours || built.zone !== shown.zone) {
+      if (built === null || built.lines !== lines || built.look !== look || built.zone !== shown.zone) {
         u?.destroy();
-        built = { lines, colours, zone: shown.zone };
+        built = { lines, look, zone: shown.zone };
         extents = new Map();
-        u = build(lines, colours, shown.zone);
+        u = build(lines, look, shown.zone);
       }
       const chart = u!;
       const { series, from, to } = shown;

@@ -6,16 +6,23 @@ import type { Scene } from "./scene";
 import { glyph, vocabularyText } from "./glyph";
 
 const SIZE_ROWS = 120; // the newest rows decide how many decimals are shown
+const SIZE_EVERY = 16;
+
+const decided = new WeakMap<Float32Array, { end: number; decimals: number }>();
 
 /** Decimals for values of one column, the same while they move. */
 export function decimalsOf(scene: Scene, column: Float32Array): number {
   const { series, begin, end } = scene;
+  const known = decided.get(column);
+  if (known !== undefined && end >= known.end && end < known.end + SIZE_EVERY) return known.decimals;
   let size = 0;
   for (let row = Math.max(begin, end - SIZE_ROWS); row < end; row++) {
     const value = Math.abs(series.at(column, row));
     if (value > size) size = value;
   }
-  return decimalsFor(size);
+  const decimals = decimalsFor(size);
+  decided.set(column, { end, decimals });
+  return decimals;
 }
 
 export function drawChosen(scene: Scene): void {

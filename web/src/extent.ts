@@ -29,7 +29,8 @@ export function roundExtent(data: Extent, before: Extent | undefined): Extent {
   }
   const step = roundStep((max - min) / 5);
   const pad = (max - min) * 0.04;
-  return { min: Math.floor((min - pad) / step) * step, max: Math.ceil((max + pad) / step) * step };
+  const at = (steps: number) => Number((steps * step).toPrecision(12)); // 3.8, not 3.8000000000000003
+  return { min: at(Math.floor((min - pad) / step)), max: at(Math.ceil((max + pad) / step)) };
 }
 
 function roundStep(step: number): number {

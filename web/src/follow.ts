@@ -5,7 +5,7 @@ import type { Kind } from "./catalogue";
 import type { Series } from "./series";
 import { vocabularyText } from "./glyph";
 
-const ROWS = 1500;
+const ROWS = 1000;
 const LEAST_ROWS = 200;
 const LEAST_R = 0.3;
 

@@ -5,14 +5,14 @@ import { context, element, fit, make, write } from "./dom";
 import { number } from "./format";
 import type { Series } from "./series";
 import { shownRow, xOf, type Plot, type Scene } from "./scene";
-import type { Colours } from "./theme";
+import type { Look } from "./theme";
 
 const STRETCH_ROWS = 64; // rows are spread evenly within a stretch, so a changing rate bends the picture no more than this
 const BREAK_INTERVALS = 1.8;
 const BREAK_PX = 3;
 
 export interface Heatmap {
-  draw(scene: Scene, plot: Plot, colours: Colours): void;
+  draw(scene: Scene, plot: Plot, look: Look): void;
 }
 
 export function createHeatmap(host: HTMLElement): Heatmap {
@@ -21,7 +21,7 @@ export function createHeatmap(host: HTMLElement): Heatmap {
   const ctx = context(canvas);
   let ring: OffscreenCanvas | null = null;
   let pointed: number | null = null; // share of the height under the mouse
-  let painted: { series: Series; colours: Colours; until: number } | null = null;
+  let painted: { series: Series; look: Look; until: number } | null = null;
 
   host.addEventListener("pointermove", (event) => {
     const box = host.getBoundingClientRect();
@@ -29,17 +29,17 @@ export function createHeatmap(host: HTMLElement): Heatmap {
   });
   host.addEventListener("pointerleave", () => (pointed = null));
 
-  function paint(series: Series, colours: Colours): OffscreenCanvas {
-    if (painted === null || painted.series !== series || painted.colours !== colours || ring === null) {
+  function paint(series: Series, look: Look): OffscreenCanvas {
+    if (painted === null || painted.series !== series || painted.look !== look || ring === null) {
       ring = new OffscreenCanvas(series.capacity, series.units);
-      painted = { series, colours, until: series.first };
+      painted = { series, look, until: series.first };
     }
     const columns = ring.getContext("2d")!;
     let row = Math.max(painted.until, series.first);
     while (row < series.total) {
       const slot = row % series.capacity;
       const width = Math.min(series.total - row, series.capacity - slot);
-      columns.putImageData(imageOf(series, row, width, colours), slot, 0);
+      columns.putImageData(imageOf(series, row, width, look), slot, 0);
       row += width;
     }
     painted.until = series.total;
@@ -47,12 +47,12 @@ export function createHeatmap(host: HTMLElement): Heatmap {
   }
 
   return {
-    draw(scene, plot, colours) {
+    draw(scene, plot, look) {
       const { series } = scene;
       host.hidden = series.units === 0;
       if (host.hidden) return;
       const { clientWidth: width, clientHeight: height } = host;
-      const columns = paint(series, colours);
+      const columns = paint(series, look);
       fit(canvas, width, height);
       const ratio = window.devicePixelRatio;
       ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -124,12 +124,12 @@ function edge(series: Series, before: number, after: number, limit: number, brea
   return Math.abs(other - time) > breakAt ? time + half : (time + other) / 2;
 }
 
-function imageOf(series: Series, row: number, width: number, colours: Colours): ImageData {
+function imageOf(series: Series, row: number, width: number, look: Look): ImageData {
   const image = new ImageData(width, series.units);
   const pixels = new Uint32Array(image.data.buffer);
   for (let k = 0; k < width; k++) {
     const h = series.hidden(row + k);
-    for (let unit = 0; unit < series.units; unit++) pixels[unit * width + k] = colours.activationPixels[h[unit] + 128];
+    for (let unit = 0; unit < series.units; unit++) pixels[unit * width + k] = look.activationPixels[h[unit] + 128];
   }
   return image;
 }

@@ -2,7 +2,7 @@
 
 import type { Kind } from "./catalogue";
 import type { Series } from "./series";
-import type { Colours } from "./theme";
+import type { Look } from "./theme";
 
 /** One that can be chosen: a channel or an output. */
 export interface Choice {
@@ -56,28 +56,27 @@ export function usualChoices(kind: Kind): string[] {
 }
 
 /** The lines of the chosen, in the order of drawing: what was measured lies on top. */
-export function linesOf(kind: Kind, chosen: readonly string[], colours: Colours): Line[] {
+export function linesOf(kind: Kind, chosen: readonly string[], look: Look): Line[] {
   const choices = choicesOf(kind);
   const lines: Line[] = [];
   choices.forEach((choice, index) => {
     if (!chosen.includes(choice.id)) return;
-    const { colour, dash } = lookOf(kind, choice, index, colours);
-    if (kind.roles.fans.has(choice.channel)) {
-      const column = (series: Series) => series.expected.get(choice.channel)!;
-      lines.push({ choice, part: "forecast", column, colour: colours.blue, dash: index === 0 ? [] : dash });
-    }
+    const { colour, dash } = lookOf(kind, choice, index, look);
     const part = index === 0 ? "measured" : choice.name === "running mean" ? "baseline" : "other";
     lines.push({ choice, part, column: choice.column, colour, dash });
+    if (!kind.roles.fans.has(choice.channel)) return;
+    const column = (series: Series) => series.expected.get(choice.channel)!;
+    lines.push({ choice, part: "forecast", column, colour: look.blue, dash: index === 0 ? [] : dash });
   });
   return lines.reverse();
 }
 
-export function lookOf(kind: Kind, choice: Choice, index: number, colours: Colours): { colour: string; dash: number[] } {
-  if (index === 0) return { colour: colours.ink, dash: [] };
+export function lookOf(kind: Kind, choice: Choice, index: number, look: Look): { colour: string; dash: number[] } {
+  if (index === 0) return { colour: look.ink, dash: [] };
   if (kind.kind === "tokens" && kind.roles.bits >= 0 && choice.id === `o${kind.roles.bits}`) {
-    return { colour: colours.soft, dash: [2, 3] };
+    return { colour: look.soft, dash: [2, 3] };
   }
-  const palette = colours.series;
+  const palette = look.series;
   return {
     colour: palette[(index - 1) % palette.length],
     dash: DASHES[Math.floor((index - 1) / palette.length) % DASHES.length],

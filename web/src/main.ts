@@ -14,7 +14,7 @@ import { shownRow, timeOf, xOf, type Scene } from "./scene";
 import type { Series } from "./series";
 import { limits, pan, zoomAt, type Span } from "./span";
 import { createStatusBar } from "./status";
-import { applyTheme, readColours, type Colours, type Theme } from "./theme";
+import { applyTheme, readLook, type Look, type Theme } from "./theme";
 
 const ADDRESS_MS = 300;
 const ZOOM_STEP = 1.5;
@@ -24,7 +24,7 @@ const token = takeToken();
 let shown: Shown = parseAddress(location.hash);
 let cursor: { row: number } | { x: number } | null = null; // the keyboard's stays with a row, the mouse's with a place
 let paused: number | null = null; // rows there were when drawing was paused
-let colours: Colours;
+let look: Look;
 let scene: Scene | null = null;
 let requested = false;
 let keyed = false; // the cursor was moved by keys and must be seen
@@ -74,7 +74,7 @@ function frame(): void {
   const face = faceOf(feed, stream?.key ?? shown.stream, scene);
   drawFace(face, feed, stream?.key ?? shown.stream);
   statusBar.draw(feed, stream, paused === null || series === null ? null : series.total - paused, shown.zone);
-  if (railChanged) rail.draw(feed.catalogue.streams, stream?.key ?? null, feed.latency.serverNow_s(), colours);
+  if (railChanged) rail.draw(feed.catalogue.streams, stream?.key ?? null, feed.latency.serverNow_s(), look);
   railChanged = false;
   if (scene !== null && face === "live") drawScene(scene);
   feed.drawn();
@@ -89,9 +89,7 @@ function sceneOf(stream: Stream, series: Series): Scene {
   const { kind } = stream;
   const begin = series.first;
   const end = paused === null ? series.total : Math.min(paused, series.total);
-  let newest = end - 1;
-  while (newest >= begin && series.at(series.missed, newest) !== 0) newest--;
-  newest = newest < begin ? -1 : newest;
+  const newest = series.sampleAt(end - 1, begin);
   const now = newest < 0 ? NaN : series.at(series.axis, newest);
   const ahead = kind.kind === "tokens" ? 0 : (kind.roles.fans.get(kind.target)?.ahead.at(-1) ?? 0);
   const { min, max } = limits(shown, series, now, ahead);
@@ -109,7 +107,7 @@ function cursorRow(now: Scene): number {
 }
 
 function drawScene(now: Scene): void {
-  panels.draw(now, shown, colours);
+  panels.draw(now, shown, look);
   if (keyed) panels.reveal();
   keyed = false;
   element("live").setAttribute("aria-pressed", String(shown.end === null && paused === null));
@@ -185,7 +183,7 @@ function toggleLine(id: string): void {
 
 function applyLook(): void {
   applyTheme(shown.theme);
-  colours = readColours();
+  look = readLook();
   railChanged = true;
   write(element("theme"), shown.theme);
   element("theme").title = `colours: ${shown.theme === "auto" ? "as the system says" : shown.theme}`;
@@ -237,7 +235,7 @@ function listen(): void {
   });
   onClick("sheet", () => document.body.classList.toggle("sheet-open"));
   onClick("save-csv", () => scene !== null && saveCsv(scene, fileName(scene)));
-  onClick("save-png", () => scene !== null && savePng(element("panels"), element("chosen").innerText.replaceAll("\n", "  "), fileName(scene), colours));
+  onClick("save-png", () => scene !== null && savePng(element("panels"), element("chosen").innerText.replaceAll("\n", "  "), fileName(scene), look));
   onClick("copy-value", () => copy(`${element("now-value").textContent} ${element("now-unit").textContent}`.trim()));
   onClick("copy-command", () => copy(element("command").textContent ?? ""));
   element("token-form").addEventListener("submit", (event) => {

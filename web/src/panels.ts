@@ -12,13 +12,13 @@ import { createReadout } from "./readout";
 import { xOf, type Plot, type Scene } from "./scene";
 import { createStrip } from "./strip";
 import { createTabs, viewsOf } from "./tabs";
-import type { Colours } from "./theme";
+import type { Look } from "./theme";
 import { createTokenPane } from "./tokens";
 import { createTwin } from "./twin";
 import { createUnitStrip } from "./units";
 
 export interface Panels {
-  draw(scene: Scene, shown: Shown, colours: Colours): void;
+  draw(scene: Scene, shown: Shown, look: Look): void;
   resize(): void;
   otherStream(): void;
   reveal(): void; // the cursor was moved by keys
@@ -53,21 +53,21 @@ export function createPanels(listener: PanelListener): Panels {
   const speak = createTwin();
   const cursorLine = element("cursor-line");
   let lines: Line[] = [];
-  let linesFor: [Scene["kind"], Colours, string] | null = null;
+  let linesFor: [Scene["kind"], Look, string] | null = null;
 
-  function linesNow(scene: Scene, chosen: string[], colours: Colours): Line[] {
-    const wanted: [Scene["kind"], Colours, string] = [scene.kind, colours, chosen.join()];
-    if (linesFor === null || wanted.some((part, k) => part !== linesFor![k])) lines = linesOf(scene.kind, chosen, colours);
+  function linesNow(scene: Scene, chosen: string[], look: Look): Line[] {
+    const wanted: [Scene["kind"], Look, string] = [scene.kind, look, chosen.join()];
+    if (linesFor === null || wanted.some((part, k) => part !== linesFor![k])) lines = linesOf(scene.kind, chosen, look);
     linesFor = wanted;
     return lines;
   }
 
-  function drawStack(scene: Scene, shown: Shown, colours: Colours): void {
+  function drawStack(scene: Scene, shown: Shown, look: Look): void {
     const chosen = chosenLines(scene, shown);
-    chart.draw(scene, linesNow(scene, chosen, colours), colours);
-    strip.draw(scene, chart.plot, colours);
-    heatmap.draw(scene, chart.plot, colours);
-    readout.draw(scene, chosen, colours);
+    chart.draw(scene, linesNow(scene, chosen, look), look);
+    strip.draw(scene, chart.plot, look);
+    heatmap.draw(scene, chart.plot, look);
+    readout.draw(scene, chosen, look);
     cursorLine.hidden = scene.cursor < 0;
     if (scene.cursor < 0) return;
     const x = xOf(scene, chart.plot, scene.series.at(scene.series.axis, scene.cursor));
@@ -75,7 +75,7 @@ export function createPanels(listener: PanelListener): Panels {
   }
 
   return {
-    draw(scene, shown, colours) {
+    draw(scene, shown, look) {
       const view = viewOf(scene, shown);
       tabs.draw(scene.kind, view);
       drawChosen(scene);
@@ -83,10 +83,10 @@ export function createPanels(listener: PanelListener): Panels {
       switch (view) {
         case "forecast":
         case "state":
-          drawStack(scene, shown, colours);
+          drawStack(scene, shown, look);
           break;
         case "text":
-          tokens.draw(scene, units.draw(scene, shown.unit, colours), colours);
+          tokens.draw(scene, units.draw(scene, shown.unit, look), look);
           drawGuesses(scene);
           break;
         case "how":

@@ -4,14 +4,14 @@ import { SPARK, isStale, silence_s, valueUnit, type Stream } from "./catalogue";
 import { context, element, fit, make, write } from "./dom";
 import { decimalsFor, duration, number, rate } from "./format";
 import { order, type Filter, type Sort, type Wish } from "./order";
-import type { Colours } from "./theme";
+import type { Look } from "./theme";
 
 const ROW_PX = 56;
 const SPARE_ROWS = 3;
 const REORDER_MS = 4000;
 
 export interface Rail {
-  draw(streams: readonly Stream[], chosen: string | null, serverNow_s: number, colours: Colours): void;
+  draw(streams: readonly Stream[], chosen: string | null, serverNow_s: number, look: Look): void;
   step(by: number): void; // chooses the next or the previous one
   search(): void;
 }
@@ -103,7 +103,7 @@ export function createRail(choose: (key: string) => void, changed: () => void): 
     return row;
   }
 
-  function fill(row: Row, stream: Stream, position: number, serverNow_s: number, colours: Colours): void {
+  function fill(row: Row, stream: Stream, position: number, serverNow_s: number, look: Look): void {
     const { root } = row;
     const stale = isStale(stream, serverNow_s);
     root.hidden = false;
@@ -122,11 +122,11 @@ export function createRail(choose: (key: string) => void, changed: () => void): 
     const ago = stream.t - stream.alarm_t;
     write(row.alarm, ago >= 0 ? `\u25bc ${duration(ago)} ago` : "");
     row.alarm.title = ago >= 0 ? "last alarm, in the stream's own time" : "";
-    drawSpark(row.spark, stream, colours, stale);
+    drawSpark(row.spark, stream, look, stale);
   }
 
   return {
-    draw(streams, chosen, serverNow_s, colours) {
+    draw(streams, chosen, serverNow_s, look) {
       all = streams;
       const before = chosenKey;
       chosenKey = chosen;
@@ -137,7 +137,7 @@ export function createRail(choose: (key: string) => void, changed: () => void): 
       while (rows.length < to - from) rows.push(newRow(rows.length));
       rows.forEach((row, k) => {
         const stream = listed[from + k];
-        if (from + k < to) fill(row, stream, from + k, serverNow_s, colours);
+        if (from + k < to) fill(row, stream, from + k, serverNow_s, look);
         else row.root.hidden = true;
       });
     },
@@ -168,7 +168,7 @@ function sparkSize(stream: Stream): number {
   return size;
 }
 
-function drawSpark(canvas: HTMLCanvasElement, stream: Stream, colours: Colours, stale: boolean): void {
+function drawSpark(canvas: HTMLCanvasElement, stream: Stream, look: Look, stale: boolean): void {
   const [width, height] = [72, 20];
   fit(canvas, width, height);
   const ctx = context(canvas);
@@ -183,7 +183,7 @@ function drawSpark(canvas: HTMLCanvasElement, stream: Stream, colours: Colours, 
     if (value(k) > max) max = value(k);
   }
   if (!(min <= max)) return;
-  ctx.strokeStyle = stale ? colours.soft : colours.ink;
+  ctx.strokeStyle = stale ? look.soft : look.ink;
   ctx.lineWidth = 1;
   ctx.beginPath();
   let drawing = false;

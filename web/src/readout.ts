@@ -6,39 +6,46 @@ import { moment, number, withUnit } from "./format";
 import { choicesOf, lookOf, type Choice } from "./lines";
 import { shownRow, type Scene } from "./scene";
 import { reasonOf } from "./strip";
-import type { Colours } from "./theme";
+import type { Look } from "./theme";
 import type { Kind } from "./catalogue";
 
+const DRAW_MS = 100; // numbers that change faster cannot be read
+
 export interface Readout {
-  draw(scene: Scene, chosen: readonly string[], colours: Colours): void;
+  draw(scene: Scene, chosen: readonly string[], look: Look): void;
 }
 
 export function createReadout(toggle: (id: string) => void): Readout {
   const host = element("lines");
   const readout = element("readout");
-  let built: { kind: Kind; colours: Colours } | null = null;
+  let built: { kind: Kind; look: Look } | null = null;
+  let drawn = { at: -Infinity, cursor: -1, chosen: "" };
   let choices: { choice: Choice; button: HTMLButtonElement; value: HTMLElement }[] = [];
 
-  function build(kind: Kind, colours: Colours): void {
-    built = { kind, colours };
+  function build(kind: Kind, look: Look): void {
+    built = { kind, look };
     choices = choicesOf(kind).map((choice, index) => {
       const button = make("button", "line-choice");
       button.type = "button";
       const value = make("span", "value");
-      const { colour, dash } = lookOf(kind, choice, index, colours);
+      const { colour, dash } = lookOf(kind, choice, index, look);
       button.append(swatch(colour, dash), make("span", "", choice.name), value, make("small", "", choice.unit));
       button.disabled = index === 0; // the main line is always there
       button.addEventListener("click", () => toggle(choice.id));
       return { choice, button, value };
     });
     host.replaceChildren(...choices.map(({ button }) => button));
-    element("legend").replaceChildren(...legend(kind, colours));
+    element("legend").replaceChildren(...legend(kind, look));
   }
 
   return {
-    draw(scene, chosen, colours) {
+    draw(scene, chosen, look) {
       const { kind, series } = scene;
-      if (built?.kind !== kind || built.colours !== colours) build(kind, colours);
+      const now = { at: performance.now(), cursor: scene.cursor, chosen: `${scene.stream.key} ${chosen.join()} ${scene.zone}` };
+      const same = built?.kind === kind && built.look === look && now.cursor === drawn.cursor && now.chosen === drawn.chosen;
+      if (same && now.at - drawn.at < DRAW_MS) return;
+      drawn = now;
+      if (built?.kind !== kind || built.look !== look) build(kind, look);
       const row = shownRow(scene);
       for (const { choice, button, value } of choices) {
         const column = choice.column(series);
@@ -72,7 +79,7 @@ function rowText(scene: Scene, row: number): string {
   return parts.join(" \u00b7 ");
 }
 
-function legend(kind: Kind, colours: Colours): HTMLElement[] {
+function legend(kind: Kind, look: Look): HTMLElement[] {
   const fan = kind.roles.fans.get(kind.target);
   if (fan === undefined) return [];
   const item = (name: string, ...signs: Element[]) => {
@@ -80,8 +87,8 @@ function legend(kind: Kind, colours: Colours): HTMLElement[] {
     made.append(...signs, name);
     return made;
   };
-  const items = [item("forecast 1 step", swatch(colours.blue, []))];
-  if (fan.ahead.length > 1) items.push(item(`next ${fan.ahead.length}`, swatch(colours.blue, [4, 3])));
+  const items = [item("forecast 1 step", swatch(look.blue, []))];
+  if (fan.ahead.length > 1) items.push(item(`next ${fan.ahead.length}`, swatch(look.blue, [4, 3])));
   if (fan.lower[0] >= 0) {
     const band = make("span", "band");
     items.push(item("90\u202f%", band));

@@ -2,7 +2,7 @@
 
 import { make } from "./dom";
 import type { Scene } from "./scene";
-import type { Colours } from "./theme";
+import type { Look } from "./theme";
 
 export async function copyText(text: string): Promise<boolean> {
   if (navigator.clipboard !== undefined) {
@@ -19,7 +19,7 @@ export async function copyText(text: string): Promise<boolean> {
 }
 
 /** All canvases in `panels` where they stand, on paper, under a title. */
-export function savePng(panels: HTMLElement, title: string, name: string, colours: Colours): void {
+export function savePng(panels: HTMLElement, title: string, name: string, look: Look): void {
   const ratio = window.devicePixelRatio;
   const box = panels.getBoundingClientRect();
   const head = 32;
@@ -27,11 +27,11 @@ export function savePng(panels: HTMLElement, title: string, name: string, colour
   picture.width = Math.round(box.width * ratio);
   picture.height = Math.round((box.height + head) * ratio);
   const ctx = picture.getContext("2d")!;
-  ctx.fillStyle = colours.paper;
+  ctx.fillStyle = look.paper;
   ctx.fillRect(0, 0, picture.width, picture.height);
   ctx.scale(ratio, ratio);
-  ctx.fillStyle = colours.ink;
-  ctx.font = `13px ${getComputedStyle(document.body).fontFamily}`;
+  ctx.fillStyle = look.ink;
+  ctx.font = `13px ${look.font}`;
   ctx.fillText(title, 12, 20);
   for (const canvas of panels.querySelectorAll("canvas")) {
     const at = canvas.getBoundingClientRect();

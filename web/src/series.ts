@@ -131,8 +131,13 @@ export class Series {
     if (end <= begin) return -1;
     const after = Math.min(this.rowAt(time, begin, end), end - 1);
     const before = Math.max(after - 1, begin);
-    const row = time - this.at(this.axis, before) < this.at(this.axis, after) - time ? before : after;
-    return this.at(this.missed, row) === 0 ? row : before;
+    return this.sampleAt(time - this.at(this.axis, before) < this.at(this.axis, after) - time ? before : after, begin);
+  }
+
+  /** `row` or the first before it that is a sample; -1 when there is none from `begin` on. */
+  sampleAt(row: number, begin: number): number {
+    while (row >= begin && this.at(this.missed, row) !== 0) row--;
+    return row < begin ? -1 : row;
   }
 
   private push(chunk: Chunk, k: number): void {

@@ -4,13 +4,13 @@
 import { context, fit, make } from "./dom";
 import { moment } from "./format";
 import { xOf, type Plot, type Scene } from "./scene";
-import type { Colours } from "./theme";
+import type { Look } from "./theme";
 
 const MOST_BUTTONS = 60;
 const AREA_OPACITY = 0.55;
 
 export interface Strip {
-  draw(scene: Scene, plot: Plot, colours: Colours): void;
+  draw(scene: Scene, plot: Plot, look: Look): void;
 }
 
 export function createStrip(host: HTMLElement): Strip {
@@ -71,7 +71,7 @@ export function createStrip(host: HTMLElement): Strip {
   }
 
   return {
-    draw(scene, plot, colours) {
+    draw(scene, plot, look) {
       const { clientWidth: width, clientHeight: height } = host;
       const { series, kind } = scene;
       host.hidden = kind.roles.score < 0 && kind.roles.alarm < 0;
@@ -84,22 +84,22 @@ export function createStrip(host: HTMLElement): Strip {
       ctx.beginPath();
       ctx.rect(plot.left, 0, plot.width, height);
       ctx.clip();
-      if (kind.roles.score >= 0) drawScore(scene, plot, colours, height);
+      if (kind.roles.score >= 0) drawScore(scene, plot, look, height);
       const alarms = kind.roles.alarm < 0 ? [] : alarmRows(scene);
-      drawAlarms(scene, plot, colours, height, alarms);
+      drawAlarms(scene, plot, look, height, alarms);
       ctx.restore();
-      ctx.fillStyle = colours.rule;
+      ctx.fillStyle = look.rule;
       ctx.fillRect(plot.left, height - 1, plot.width, 1);
       const inside = (row: number) => series.at(series.axis, row) >= scene.min && series.at(series.axis, row) <= scene.max;
       placeButtons(scene, plot, alarms.filter(inside));
     },
   };
 
-  function drawScore(scene: Scene, plot: Plot, colours: Colours, height: number): void {
+  function drawScore(scene: Scene, plot: Plot, look: Look, height: number): void {
     const { series, from, to } = scene;
     const score = series.view(series.y[scene.kind.roles.score], from, to);
     const axis = series.view(series.axis, from, to);
-    ctx.fillStyle = colours.vermilion;
+    ctx.fillStyle = look.vermilion;
     ctx.globalAlpha = AREA_OPACITY;
     ctx.beginPath();
     let open = NaN; // x where the area that is being drawn began
@@ -126,8 +126,8 @@ export function createStrip(host: HTMLElement): Strip {
     ctx.globalAlpha = 1;
   }
 
-  function drawAlarms(scene: Scene, plot: Plot, colours: Colours, height: number, rows: number[]): void {
-    ctx.fillStyle = colours.vermilion;
+  function drawAlarms(scene: Scene, plot: Plot, look: Look, height: number, rows: number[]): void {
+    ctx.fillStyle = look.vermilion;
     for (const row of rows) {
       const x = Math.round(xOf(scene, plot, scene.series.at(scene.series.axis, row)));
       ctx.fillRect(x - 0.5, 0, 1.5, height);

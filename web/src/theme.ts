@@ -1,8 +1,9 @@
-// Colours for what is drawn on canvases, read from the style sheet, and the choice of dark, light or what the system says.
+// How canvases draw: colours and font read from the style sheet; and the choice of dark, light or what the system says.
 
 export type Theme = "auto" | "light" | "dark";
 
-export interface Colours {
+export interface Look {
+  font: string; // family
   paper: string;
   ink: string;
   soft: string; // text of second rank, baselines
@@ -25,7 +26,7 @@ export function applyTheme(theme: Theme): void {
   else document.documentElement.dataset.theme = theme;
 }
 
-export function readColours(): Colours {
+export function readLook(): Look {
   const probe = document.createElement("i");
   document.body.append(probe);
   const read = (name: string) => {
@@ -33,7 +34,8 @@ export function readColours(): Colours {
     return getComputedStyle(probe).color;
   };
   const [neutral, low, high] = [read("neutral"), read("low"), read("high")].map(rgb);
-  const colours: Colours = {
+  const look: Look = {
+    font: getComputedStyle(document.body).fontFamily,
     paper: read("paper"),
     ink: read("ink"),
     soft: read("soft"),
@@ -46,7 +48,7 @@ export function readColours(): Colours {
     activationPixels: pixels(ramp(neutral, low, high, 1)),
   };
   probe.remove();
-  return colours;
+  return look;
 }
 
 /** -127..127 from `low` through `neutral` to `high`, the ends mixed to `strength`. */
@@ -58,9 +60,9 @@ function ramp(neutral: RGB, low: RGB, high: RGB, strength: number): RGB[] {
   });
 }
 
-function pixels(colours: RGB[]): Uint32Array {
+function pixels(look: RGB[]): Uint32Array {
   const packed = new Uint32Array(256);
-  colours.forEach(([r, g, b], k) => (packed[k + 1] = (0xff000000 | (b << 16) | (g << 8) | r) >>> 0));
+  look.forEach(([r, g, b], k) => (packed[k + 1] = (0xff000000 | (b << 16) | (g << 8) | r) >>> 0));
   return packed;
 }
 

@@ -5,21 +5,21 @@ import { make } from "./dom";
 import { glyph, vocabularyText } from "./glyph";
 import type { Scene } from "./scene";
 import type { Series } from "./series";
-import type { Colours } from "./theme";
+import type { Look } from "./theme";
 
 const MOST_LINES = 240;
 const FIRST_ROWS = 2000;
 const TURN_TO = 0.35; // where the newest line stands after a turn, from the top
 
 export interface TokenPane {
-  draw(scene: Scene, unit: number, colours: Colours): void;
+  draw(scene: Scene, unit: number, look: Look): void;
   reveal(): void; // the caret moved by keys: bring it into view
 }
 
 interface Painted {
   series: Series;
   generation: number;
-  colours: Colours;
+  look: Look;
   unit: number;
   first: number; // row of spans[0]
   until: number; // rows before it are in the pane
@@ -45,14 +45,14 @@ export function createTokenPane(pane: HTMLElement, point: (row: number | null) =
   });
   pane.addEventListener("pointerleave", () => point(null));
 
-  function begin(scene: Scene, unit: number, colours: Colours): Painted {
+  function begin(scene: Scene, unit: number, look: Look): Painted {
     pane.replaceChildren();
     spans = [];
     line = caret = null;
     following = true;
     turnedTo = pane.scrollTop = 0;
     const first = Math.max(scene.begin, scene.end - FIRST_ROWS);
-    return { series: scene.series, generation: scene.series.generation, colours, unit, first, until: first };
+    return { series: scene.series, generation: scene.series.generation, look, unit, first, until: first };
   }
 
   function newLine(): HTMLElement {
@@ -85,7 +85,7 @@ export function createTokenPane(pane: HTMLElement, point: (row: number | null) =
 
   function paint(span: HTMLElement, row: number, now: Painted): void {
     const h = now.series.hidden(row)[now.unit];
-    span.style.backgroundColor = h === undefined || h === -128 ? "" : now.colours.activationText[h + 127];
+    span.style.backgroundColor = h === undefined || h === -128 ? "" : now.look.activationText[h + 127];
   }
 
   function turn(): void {
@@ -97,15 +97,15 @@ export function createTokenPane(pane: HTMLElement, point: (row: number | null) =
   }
 
   return {
-    draw(scene, unit, colours) {
+    draw(scene, unit, look) {
       const { series } = scene;
       if (painted?.series !== series || painted.generation !== series.generation || scene.end < painted.until) {
-        painted = begin(scene, unit, colours);
+        painted = begin(scene, unit, look);
       }
-      const recolour = painted.unit !== unit || painted.colours !== colours;
+      const recolour = painted.unit !== unit || painted.look !== look;
       painted.unit = unit;
-      painted.colours = colours;
-      if (painted.until < scene.begin) painted = begin(scene, unit, colours); // hidden for long
+      painted.look = look;
+      if (painted.until < scene.begin) painted = begin(scene, unit, look); // hidden for long
       if (recolour) spans.forEach((span, k) => paint(span, painted!.first + k, painted!));
       for (let row = painted.until; row < scene.end; row++) {
         append(scene, row);

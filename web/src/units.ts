@@ -5,15 +5,15 @@ import { whatUnitsFollow, type Follow } from "./follow";
 import { number } from "./format";
 import { shownRow, type Scene } from "./scene";
 import type { Series } from "./series";
-import type { Colours } from "./theme";
+import type { Look } from "./theme";
 
 const SHOWN_ROWS = 64;
 const DRAW_MS = 200;
-const FOLLOW_MS = 5000;
+const FOLLOW_MS = 10_000;
 
 export interface UnitStrip {
   /** Draws the strip; tells which unit colours the text when `wished` is null. */
-  draw(scene: Scene, wished: number | null, colours: Colours): number;
+  draw(scene: Scene, wished: number | null, look: Look): number;
 }
 
 interface Cell {
@@ -85,7 +85,7 @@ export function createUnitStrip(choose: (unit: number) => void): UnitStrip {
   }
 
   return {
-    draw(scene, wished, colours) {
+    draw(scene, wished, look) {
       const { series } = scene;
       if (of !== series) {
         of = series;
@@ -108,19 +108,19 @@ export function createUnitStrip(choose: (unit: number) => void): UnitStrip {
       if (row >= 0 && series.units > 0) write(about, `Unit ${unit}: ${number(series.hidden(row)[unit] / 127, 2)}`);
       if (now - drawnAt > DRAW_MS || scene.cursor >= 0) {
         drawnAt = now;
-        cells.forEach(({ canvas }, k) => drawCell(canvas, scene, k, row, colours));
+        cells.forEach(({ canvas }, k) => drawCell(canvas, scene, k, row, look));
       }
       return unit;
     },
   };
 }
 
-function drawCell(canvas: HTMLCanvasElement, scene: Scene, unit: number, row: number, colours: Colours): void {
+function drawCell(canvas: HTMLCanvasElement, scene: Scene, unit: number, row: number, look: Look): void {
   const image = new ImageData(SHOWN_ROWS, 1);
   const pixels = new Uint32Array(image.data.buffer);
   for (let k = 0; k < SHOWN_ROWS; k++) {
     const at = row - SHOWN_ROWS + 1 + k;
-    pixels[k] = at < scene.begin ? 0 : colours.activationPixels[scene.series.hidden(at)[unit] + 128];
+    pixels[k] = at < scene.begin ? 0 : look.activationPixels[scene.series.hidden(at)[unit] + 128];
   }
   context(canvas).putImageData(image, 0, 0);
 }

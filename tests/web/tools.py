@@ -1,0 +1,22 @@
+"""What browser tests need from the machine, and what happens where it is absent."""
+
+from __future__ import annotations
+
+import os
+from typing import TypeVar
+
+import pytest
+
+T = TypeVar("T")
+
+REQUIRED = os.environ.get("STREAMRNN_REQUIRE_BROWSER") == "1"
+
+
+def need(found: T | None, what: str) -> T:
+    """`found`, or a skip that names what to install (a failure where browser tests are required)."""
+    if found:
+        return found
+    text = f"this test needs {what}"
+    if REQUIRED:
+        pytest.fail(text)
+    pytest.skip(text)
