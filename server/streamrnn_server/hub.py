@@ -154,17 +154,17 @@ class Hub:
                 viewer.survey = 0
                 self._watched()
 
-    def waiting(self, viewer: Viewer, *, blocked: bool) -> bool:
+    def waiting(self, viewer: Viewer, clock: float, *, blocked: bool) -> bool:
         """Whether a viewer has not acknowledged for too long and is to be cut off.
 
-        blocked: its socket has no room. Less than ACK_EVERY unacknowledged frames are no sign: a
-        viewer of quiet streams need not say anything for hours.
+        clock: monotonic seconds; blocked: its socket has no room. Less than ACK_EVERY frames
+        unacknowledged are no sign: a viewer of quiet streams need not say anything for hours.
         """
         if not blocked and viewer.sent - viewer.acked < ACK_EVERY:
             viewer.waiting_since = None
         elif viewer.waiting_since is None:
-            viewer.waiting_since = self.now
-        return viewer.waiting_since is not None and self.now - viewer.waiting_since > STALL_S
+            viewer.waiting_since = clock
+        return viewer.waiting_since is not None and clock - viewer.waiting_since > STALL_S
 
     # --- to viewers -----------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ SUBPROTOCOL = "streamrnn.v1"
 # Close codes of ours (4000-4999 are for applications, RFC 6455 section 7.4.2).
 CLOSE_TOKEN = 4401
 CLOSE_STALLED = 4408
+CLOSE_FULL = 1013  # "try again later"
 
 # Flow control counts binary messages: a viewer acknowledges every ACK_EVERY, and the server stops
 # when WINDOW are not acknowledged.

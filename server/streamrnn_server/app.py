@@ -1,0 +1,314 @@
+"""The server: one event loop, one port for the page, viewers, senders, health and metrics.
+
+    sources, /ingest ─▶ Pipeline ─▶ Hub ─▶ /live
+
+It answers from the first moment: kernels compile in a thread, and until that is done the status
+says "starting", senders wait, and sources do not run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from http import HTTPStatus
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Self, cast
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+from websockets.asyncio.server import Server as Listener
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from streamrnn.streams import Pipeline, Refused, Result
+from streamrnn.streams.sources import Source
+from streamrnn_server import pages, protocol
+from streamrnn_server.access import Access
+from streamrnn_server.connections import Connection, farewell, header, select_subprotocol
+from streamrnn_server.hub import Hub
+from streamrnn_server.ingest import Ingest
+from streamrnn_server.live import Live
+from streamrnn_server.metrics import CONTENT_TYPE, Metrics
+from streamrnn_server.process import in_thread, on_signals
+
+log = logging.getLogger(__name__)
+
+SURVEY_S = 0.5
+_STOP_S = 0.5  # for viewers and senders to take their leave
+_SPARE = 100  # connections beyond viewers and senders: page files, scrapes, half-open ones
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How to serve. What to serve are a pipeline and sources; config.py reads both from a file."""
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    token: str = ""
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    name: str = "streamrnn"
+    viewers: int = 100
+    senders: int = 100
+    ring_bytes: int = 64 << 20
+    message_bytes: int = 1 << 20
+
+
+class Server:
+    """Serves what a pipeline predicts of what sources and senders bring.
+
+    sources  functions that make the sources, called in the event loop
+
+    Entering binds the port and begins to answer; leaving ends every connection within a second.
+
+    >>> async def main():
+    ...     async with Server(Pipeline([]), settings=Settings(port=0)) as server:
+    ...         await server.ready()
+    ...         print(server.url.rpartition(":")[0])
+    >>> asyncio.run(main())
+    http://127.0.0.1
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        sources: Sequence[Callable[[], Source]] = (),
+        *,
+        settings: Settings | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.pipeline = pipeline
+        self.sources: list[Source] = []
+        self.hub = Hub(
+            epoch=secrets.randbits(32),
+            name=self.settings.name,
+            server=f"streamrnn {_version()}",
+            started=time.time(),
+            ring_bytes=self.settings.ring_bytes,
+        )
+        self.compiling = False
+        self.senders = 0
+        self._make_sources = tuple(sources)
+        self._detail = ""
+        self._live = Live(self.hub)
+        self._metrics = Metrics(pipeline, self.hub)
+        self._access = Access(
+            self.settings.host,
+            hosts=self.settings.hosts,
+            origins=self.settings.origins,
+            token=self.settings.token,
+        )
+        self._connections: set[ServerConnection] = set()
+        pipeline.watched = self.hub.watched
+        pipeline.sink(self._publish)
+
+    # --- from start to end ----------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        limits = self.settings
+        self._listener: Listener = await serve(
+            self._handle,
+            limits.host,
+            limits.port,
+            process_request=self._answer,
+            select_subprotocol=select_subprotocol,
+            compression=None,  # costs 7 to 10 times the rest on columns of floats
+            server_header=None,
+            max_size=limits.message_bytes,
+            # "a wrapper or a subclass", says its documentation; its type, a class only
+            create_connection=cast(
+                Any,
+                partial(
+                    Connection,
+                    everyone=self._connections,
+                    most=limits.viewers + limits.senders + _SPARE,
+                ),
+            ),
+        )
+        self.url = _url(limits.host, self._listener.sockets[0].getsockname()[1])
+        self._start = asyncio.create_task(self._make_ready())
+        self._beat = asyncio.create_task(self._beats())
+        self.hub.set_status(self.status())
+        log.info("serving %s", self.url)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._start.cancel()
+        self._beat.cancel()
+        for source in self.sources:
+            source.stop()
+        self.pipeline.flush()
+        self._listener.close(close_connections=False)
+        await asyncio.gather(
+            *(farewell(c, 1001, "the server stops", _STOP_S) for c in list(self._connections))
+        )
+        await self._listener.wait_closed()
+        log.info("stopped after %d samples", self.pipeline.samples)
+
+    async def ready(self) -> None:
+        """Wait until predictions begin. Raises what prevents it, such as a step that fails."""
+        await asyncio.shield(self._start)
+
+    async def run(self, started: Callable[[Server], object] = lambda server: None) -> None:
+        """Serve until SIGINT or SIGTERM; `started` is called once the port is bound."""
+        stop = asyncio.Event()
+        with on_signals(stop.set):
+            async with self:
+                started(self)
+                stopping = asyncio.create_task(stop.wait())
+                await asyncio.wait({stopping, self._start}, return_when=asyncio.FIRST_COMPLETED)
+                if not stopping.done():
+                    await self.ready()
+                await stopping
+
+    async def _make_ready(self) -> None:
+        self.compiling = True
+        await in_thread(self._compile)
+        self.compiling = False
+        for make in self._make_sources:
+            source = make()
+            self.sources.append(source)
+            source.on_refused(self.pipeline.refuse)
+            source.sink(self.pipeline.take_batch)
+            source.start()
+        self._detail = ""
+        log.info("live after %.1f s", time.time() - self.hub.started)
+
+    def _compile(self) -> None:
+        rules = self.pipeline.rules
+        for n, rule in enumerate(rules, 1):
+            self._detail = f"compiling the kernels for {rule.match} ({n} of {len(rules)})"
+            self.pipeline.warm(rule)
+
+    async def _beats(self) -> None:
+        """What happens by the clock."""
+        while True:
+            for survey in range(int(1 / SURVEY_S)):
+                await asyncio.sleep(SURVEY_S)
+                self.hub.survey()
+                if survey == 0:
+                    self.hub.set_status(self.status())
+                self._live.wake()
+
+    def _publish(self, result: Result) -> None:
+        self.hub.publish(result)
+        now = time.time()
+        self._metrics.observe(now, now - result.batch.arrived)
+        self._live.wake()
+
+    # --- what it says of itself -----------------------------------------------------------------
+
+    @property
+    def live(self) -> bool:
+        return self._start.done()
+
+    def status(self) -> protocol.Status:
+        now = time.time()
+        pipeline = self.pipeline
+        last = pipeline.last_refused
+        p50, p99 = self._metrics.latency(now)
+        return protocol.Status(
+            now=now,
+            state="live" if self.live else "starting",
+            detail=self._detail,
+            samples=pipeline.samples,
+            samples_per_s=self._metrics.rate(now),
+            latency_p50_s=p50,
+            latency_p99_s=p99,
+            viewers=len(self.hub.viewers),
+            refused=protocol.RefusedCounts(
+                sum(pipeline.refused.values()),
+                dict(pipeline.refused),
+                protocol.LastRefused(*last) if last else None,
+            ),
+            sources=[
+                protocol.SourceInfo(str(source.name), source.state, source.detail)
+                for source in self.sources
+            ],
+        )
+
+    # --- requests -------------------------------------------------------------------------------
+
+    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        """The answer to a plain request; None lets the WebSocket handshake go on."""
+        url = urlsplit(request.path)
+        refusal = self._access.refusal(
+            header(request.headers, "Host"), header(request.headers, "Origin")
+        )
+        if refusal is not None:
+            self.pipeline.refuse(Refused("access", f"request for {url.path}", refusal))
+            return pages.text(request, HTTPStatus.FORBIDDEN, f"{refusal}\n")
+        if url.path in ("/live", "/ingest"):
+            return None
+        if request.method not in ("GET", "HEAD"):
+            return pages.text(request, HTTPStatus.METHOD_NOT_ALLOWED, "expected GET or HEAD\n")
+        if url.path == "/healthz":
+            state = "live" if self.live else "starting"
+            health = {"state": state, "detail": self._detail, "streams": len(self.hub.rings)}
+            body = msgspec.json.encode(health)
+            return pages.respond(request, HTTPStatus.OK, "application/json", body)
+        if url.path == "/metrics":
+            if refusal := self._token_refusal(request):
+                response = pages.text(request, HTTPStatus.UNAUTHORIZED, f"{refusal}\n")
+                response.headers["WWW-Authenticate"] = "Bearer"
+                return response
+            return pages.respond(request, HTTPStatus.OK, CONTENT_TYPE, self._metrics.text())
+        return pages.page(request, url.path)
+
+    async def _handle(self, connection: ServerConnection) -> None:
+        """One viewer or sender. Refused by close codes: a browser shows no HTTP status here."""
+        assert connection.request is not None
+        url = urlsplit(connection.request.path)
+        viewer = url.path == "/live"
+        if refusal := self._token_refusal(connection.request):
+            await connection.close(protocol.CLOSE_TOKEN, refusal)
+        elif viewer and len(self.hub.viewers) >= self.settings.viewers:
+            reason = f"{self.settings.viewers} viewers are connected; see limits.viewers"
+            await connection.close(protocol.CLOSE_FULL, reason)
+        elif viewer:
+            await self._live.serve(connection)
+        elif self.senders >= self.settings.senders:
+            reason = f"{self.settings.senders} senders are connected; see limits.senders"
+            await connection.close(protocol.CLOSE_FULL, reason)
+        else:
+            self.senders += 1
+            try:
+                await self._take(connection, parse_qs(url.query).get("stream", [None])[0])
+            except ConnectionClosed:
+                pass
+            finally:
+                self.senders -= 1
+
+    async def _take(self, connection: ServerConnection, stream: str | None) -> None:
+        gone = asyncio.ensure_future(connection.wait_closed())
+        await asyncio.wait({gone, self._start}, return_when=asyncio.FIRST_COMPLETED)
+        gone.cancel()
+        ingest = Ingest(self.pipeline, stream)
+        async for message in connection:
+            await connection.send(protocol.encode(await ingest.take(message)))
+
+    def _token_refusal(self, request: Request) -> str | None:
+        offered = header(request.headers, "Sec-WebSocket-Protocol") or ""
+        refusal = self._access.token_refusal(
+            header(request.headers, "Authorization"), [name.strip() for name in offered.split(",")]
+        )
+        if refusal is not None:
+            path = urlsplit(request.path).path
+            self.pipeline.refuse(Refused("access", f"request for {path}", refusal))
+        return refusal
+
+
+def _url(host: str, port: int) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+
+
+def _version() -> str:
+    try:
+        return version("streamrnn")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "unknown"

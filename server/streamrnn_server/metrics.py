@@ -1,0 +1,87 @@
+"""/metrics for Prometheus, and the figures in the status of the page."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from streamrnn.streams.pipeline import Pipeline
+    from streamrnn_server.hub import Hub
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)  # seconds
+_RECENT_S = 10.0  # over which the status gives percentiles
+
+
+class Metrics:
+    """Reads most figures where they are kept; keeps latencies, as nobody else does."""
+
+    def __init__(self, pipeline: Pipeline, hub: Hub) -> None:
+        self._registry = CollectorRegistry()
+        self._latency = Histogram(
+            "streamrnn_latency_seconds",
+            "From the arrival of a batch's newest sample until its predictions were published",
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self._registry.register(_Counts(pipeline, hub))
+        self._pipeline = pipeline
+        self._latencies: deque[tuple[float, float]] = deque(maxlen=4096)
+        self._samples: deque[tuple[float, int]] = deque(maxlen=4)
+
+    def observe(self, now: float, latency_s: float) -> None:
+        """A batch was published."""
+        self._latency.observe(latency_s)
+        self._latencies.append((now, latency_s))
+
+    def latency(self, now: float) -> tuple[float | None, float | None]:
+        """Median and 99th percentile over the batches of the last seconds."""
+        recent = [latency for t, latency in self._latencies if now - t < _RECENT_S]
+        if not recent:
+            return None, None
+        p50, p99 = np.percentile(recent, (50, 99))
+        return float(p50), float(p99)
+
+    def rate(self, now: float) -> float:
+        """Samples a second over the last three calls; called once a second."""
+        self._samples.append((now, self._pipeline.samples))
+        (t0, n0), (t1, n1) = self._samples[0], self._samples[-1]
+        return (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
+
+    def text(self) -> bytes:
+        return generate_latest(self._registry)
+
+
+class _Counts(Collector):
+    def __init__(self, pipeline: Pipeline, hub: Hub) -> None:
+        self._pipeline = pipeline
+        self._hub = hub
+
+    def collect(self) -> Iterator[Metric]:
+        pipeline, hub = self._pipeline, self._hub
+
+        def count(name: str, help: str, value: float) -> Metric:
+            return CounterMetricFamily(f"streamrnn_{name}", help, value=value)
+
+        def gauge(name: str, help: str, value: float) -> Metric:
+            return GaugeMetricFamily(f"streamrnn_{name}", help, value=value)
+
+        refused = CounterMetricFamily(
+            "streamrnn_refused", "Samples, lines and messages that were not taken", labels=["kind"]
+        )
+        for kind, n in sorted(pipeline.refused.items()):
+            refused.add_metric([kind], n)
+        yield refused
+        yield count("samples", "Samples predicted", pipeline.samples)
+        yield count("frames", "Binary messages handed to viewers", hub.frames)
+        yield count("gaps", "Gaps announced to viewers", hub.gaps)
+        yield gauge("viewers", "Connected viewers", len(hub.viewers))
+        yield gauge("streams", "Streams seen", len(hub.rings))
+        yield gauge("ring_bytes", "Memory of the rings", hub.rings.bytes)
