@@ -79,7 +79,8 @@ def _describe(step: Any, dtype: str) -> tuple[dict[str, Any], Tensors]:
                 tensors[name] = array.astype(dtype)
             if not np.isfinite(tensors[name]).all():
                 raise ValueError(f"{name} holds weights beyond {dtype}'s range; save as float32")
-        tensors |= {f"scale.{name}": array for name, array in step.scaling.items()}
+        if not step.tokens:
+            tensors |= {f"scale.{name}": array for name, array in step.scaling.items()}
     return {"kind": type(step).__name__, "config": step.config}, tensors
 
 
@@ -160,7 +161,8 @@ def _step(description: dict[str, Any], tensors: Tensors) -> Any:
     if isinstance(step, Model):
         for name in step.parameters:
             step.parameters[name] = tensors[name]
-        step.scale(**{name: tensors[f"scale.{name}"] for name in step.scaling})
+        if not step.tokens:
+            step.scale(**{name: tensors[f"scale.{name}"] for name in step.scaling})
     step.state = _states(step, tensors["state"]).reshape(())
     return step
 

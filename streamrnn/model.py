@@ -240,7 +240,9 @@ class Model:
         """
         if self.tokens:
             raise ValueError("a model of tokens has no units to scale; x is the index of a token")
-        if self.output_size is None and (np.any(out_mean != 0.0) or np.any(out_std != 1.0)):
+        if self.output_size is None and (
+            np.any(np.not_equal(out_mean, 0.0)) or np.any(np.not_equal(out_std, 1.0))
+        ):
             raise ValueError("out_mean and out_std scale the readout, and output_size is None")
         sizes = {"mean": self.input_size, "std": self.input_size}
         sizes |= {"out_mean": self.outputs, "out_std": self.outputs}

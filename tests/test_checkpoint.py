@@ -27,6 +27,15 @@ def test_a_loaded_model_goes_on_with_the_same_bits(cell, tmp_path):
     assert loaded.run(X[20:]).tobytes() == model.run(X[20:]).tobytes()
 
 
+def test_a_loaded_model_without_readout_or_of_tokens_goes_on_too(tmp_path):
+    for model in (srnn.GRU(5, 3), srnn.GRU(5, 3, 5, tokens=True)):
+        x = 2 if model.tokens else np.ones(5)
+        model.step(x)
+        srnn.save(model, tmp_path / "model.safetensors")
+        loaded = srnn.load(tmp_path / "model.safetensors")
+        assert loaded.step(x).tobytes() == model.step(x).tobytes()
+
+
 @pytest.mark.parametrize("step", [srnn.Forecaster(2, horizon=3), srnn.Detector(2, horizon=3)])
 def test_what_was_learned_goes_on_with_the_same_bits(step, tmp_path):
     X = np.random.default_rng(0).normal(size=(60, 2))
