@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from streamrnn.demos.train_code import WEIGHTS, held_out
+from streamrnn.demos.corpus import TABLES, WEIGHTS, held_out
 from streamrnn.streams import Rule, Source, text
 from streamrnn.text import Reader, load_reader
 
@@ -26,6 +26,7 @@ def rule() -> Rule:
 
 def source(**kwargs: Any) -> Source:
     """30 characters a second, of modules that were kept from training."""
-    root = Path(sysconfig.get_path("stdlib"))
-    paths = [path for path in sorted(root.glob("*.py")) if held_out(path.stem)]
+    # Not all of corpus.modules(): finding them takes seconds where much is installed beside them.
+    found = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
+    paths = [path for path in found if held_out(path.stem) and path.name not in TABLES]
     return text(paths, reader().vocabulary, rate_hz=30, key=STREAM, loop=True, **kwargs)

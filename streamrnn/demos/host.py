@@ -3,7 +3,6 @@
 from typing import Any
 
 from streamrnn.detect import Detector
-
 from streamrnn.streams import Rule, Source
 from streamrnn.streams import host as metrics
 from streamrnn.streams.metrics import UNITS

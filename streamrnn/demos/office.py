@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from streamrnn.detect import Detector
-
 from streamrnn.streams import Rule, Source, replay
 
 title = "Office temperature"

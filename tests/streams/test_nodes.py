@@ -12,6 +12,8 @@ from streamz import Stream
 from streamz.core import RefCounter
 
 from streamrnn.bank import Bank
+from streamrnn.detect import Detector
+from streamrnn.forecast import Forecaster
 from streamrnn.model import GRU
 from streamrnn.streams import Batch, Refused, rnn
 from tests.leaky import Leaky
@@ -85,6 +87,37 @@ def test_every_kind_of_graph_gives_the_bits_of_the_model_alone(asynchronous):
 
     found = asyncio.run(emit_awaiting()) if asynchronous else emit()
     assert np.stack(found).tobytes() == model.run(X).tobytes()
+
+
+def same(found, expected):
+    """Equal to the bit, whatever tuples of arrays they are made of."""
+    assert type(found) is type(expected)
+    if isinstance(found, tuple):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            same(one, other)
+    else:
+        assert np.array_equal(found, expected, equal_nan=not isinstance(found, str))
+
+
+@pytest.mark.parametrize(("name", "cls"), [("forecast", Forecaster), ("detect", Detector)])
+def test_forecasts_and_detections_are_those_of_the_object(name, cls):
+    X = np.random.default_rng(0).normal(20, 1, (300, 2))
+    X[150, 1] = X[250, 0] = NAN
+    X[200] = 95
+    alone = cls(channels=2, target=1, horizon=5)
+    first, rest = [alone.step(x) for x in X[:290]], alone.run(X[290:])
+    source = Stream()
+    found = getattr(source, name)(channels=2, target=1, horizon=5).sink_to_list()
+    for element in (*X[:290], X[290:]):
+        source.emit(element)
+    for one, other in zip(found, [*first, rest], strict=True):
+        same(one, other)
+
+    source = Stream()
+    (found,) = [getattr(source, name)(2, 1, 5).sink_to_list()]
+    source.emit(batch(["a"] * 300, X))
+    assert np.array_equal(found[0].y, Bank(cls(2, 1, 5)).step(["a"] * 300, X), equal_nan=True)
 
 
 BAD = [
@@ -174,7 +207,8 @@ def test_a_refused_element_gives_back_its_reference():
         sink = source.rnn(Leaky()).sink(lambda y: None)
         for element in ("junk", 4.0):
             done.clear()
-            await source.emit(element, metadata=[{"ref": RefCounter(cb=done.set)}])
+            reference = RefCounter(cb=done.set, loop=source.loop)
+            await source.emit(element, metadata=[{"ref": reference}])
             await asyncio.wait_for(done.wait(), 10)
         sink.destroy()
 

@@ -7,6 +7,9 @@ import time
 import numpy as np
 import pytest
 
+from streamrnn.bank import Bank
+from streamrnn.evaluate import RunningError
+from streamrnn.forecast import Forecaster
 from streamrnn.model import GRU
 from streamrnn.step import Output, padded
 from streamrnn.streams import NOT_SAMPLED, Batch, Pipeline, Refused, Rule
@@ -343,6 +346,25 @@ def test_tokens_are_numbers_within_the_vocabulary():
     assert pipeline.take_batch(batch(["text"] * 5, [[0.0], [1.5], [2.0], [NAN], [3.0]])) == 3
     pipeline.flush()
     assert results[0].batch.x[:, 0].tolist() == pytest.approx([2, NAN, 0, 2, NAN], nan_ok=True)
+
+
+def test_the_error_of_a_forecast_is_that_of_the_one_made_before():
+    pipeline, results = opened(Rule("*", lambda channels: Forecaster(2, target=1), target=1))
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    for x in X:
+        pipeline.take("s", x)
+        pipeline.take("other", 2 * x)
+    pipeline.flush()
+    (result,) = results
+    outputs = result.group.outputs
+    assert outputs[-2:] == (
+        Output("error", "error", 1, 1),
+        Output("error_persistence", "error_persistence", 1, 1),
+    )
+    Y = Bank(Forecaster(2, target=1)).step(["s"] * 50, X)
+    errors = Bank(RunningError()).step(["s"] * 50, np.stack([X[:, 1], Y[:, 0]], axis=1))
+    expected = np.concatenate([Y, errors], axis=1).astype(np.float32)
+    assert np.array_equal(result.batch.y[::2], expected, equal_nan=True)
 
 
 # columns
