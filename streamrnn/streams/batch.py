@@ -1,7 +1,7 @@
 """What flows: columns of whatever has arrived since the last tick, checked on the way in."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from numbers import Real
@@ -29,6 +29,42 @@ class Batch(NamedTuple):
     y: NDArray[Any] | None = None  # (N, O) once a node has filled it
     arrived: float = math.nan  # this machine's clock when the newest sample came in
     channels: tuple[str, ...] | None = None  # names of x's columns, where the source knows them
+
+
+class Pending:
+    """One group's samples since the last tick."""
+
+    def __init__(self) -> None:
+        self._keys: list[str] = []
+        self._t: list[float] = []
+        self._x: list[float] = []  # flat: the caller may reuse its row
+        self._columns: list[tuple[list[str], NDArray[Any], NDArray[Any]]] = []
+
+    def add(self, key: str, t: float, row: Iterable[float]) -> None:
+        self._keys.append(key)
+        self._t.append(t)
+        self._x.extend(row)
+
+    def extend(self, keys: list[str], t: NDArray[Any], x: NDArray[Any]) -> None:
+        self._seal()
+        self._columns.append((keys, t, x))
+
+    def batch(self, arrived: float, channels: tuple[str, ...]) -> Batch:
+        self._seal()
+        keys, t, x = zip(*self._columns, strict=True)
+        return Batch(
+            [key for part in keys for key in part],
+            np.concatenate(t),
+            np.concatenate(x),
+            arrived=arrived,
+            channels=channels,
+        )
+
+    def _seal(self) -> None:
+        if self._keys:
+            x = np.array(self._x).reshape(len(self._keys), -1)
+            self._columns.append((self._keys, np.array(self._t), x))
+            self._keys, self._t, self._x = [], [], []
 
 
 def event_time(value: float | str) -> float:

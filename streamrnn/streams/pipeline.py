@@ -21,6 +21,7 @@ from streamz import Stream
 from streamrnn.step import Step
 from streamrnn.streams.batch import (
     Batch,
+    Pending,
     Sample,
     checked_columns,
     checked_row,
@@ -257,7 +258,7 @@ class Pipeline:
         group.check_columns(key, batch.channels, count)
         return group
 
-    def _pending_of(self, group: Group) -> "Pending":
+    def _pending_of(self, group: Group) -> Pending:
         pending = self._pending.get(group)
         if pending is None:
             pending = self._pending[group] = Pending()
@@ -308,42 +309,6 @@ class Pipeline:
                 rounds[n] = counts[key] // stride
                 counts[key] += 1
         return rounds
-
-
-class Pending:
-    """One group's samples since the last tick."""
-
-    def __init__(self) -> None:
-        self._keys: list[str] = []
-        self._t: list[float] = []
-        self._x: list[float] = []  # flat: the caller may reuse its row
-        self._columns: list[tuple[list[str], NDArray[Any], NDArray[Any]]] = []
-
-    def add(self, key: str, t: float, row: Iterable[float]) -> None:
-        self._keys.append(key)
-        self._t.append(t)
-        self._x.extend(row)
-
-    def extend(self, keys: list[str], t: NDArray[Any], x: NDArray[Any]) -> None:
-        self._seal()
-        self._columns.append((keys, t, x))
-
-    def batch(self, arrived: float, channels: Channels) -> Batch:
-        self._seal()
-        keys, t, x = zip(*self._columns, strict=True)
-        return Batch(
-            [key for part in keys for key in part],
-            np.concatenate(t),
-            np.concatenate(x),
-            arrived=arrived,
-            channels=channels,
-        )
-
-    def _seal(self) -> None:
-        if self._keys:
-            x = np.array(self._x).reshape(len(self._keys), -1)
-            self._columns.append((self._keys, np.array(self._t), x))
-            self._keys, self._t, self._x = [], [], []
 
 
 class Results(Stream):  # type: ignore[misc]  # streamz has no types

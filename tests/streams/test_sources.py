@@ -2,18 +2,15 @@
 
 import asyncio
 import math
-import os
-import subprocess
-import sys
 import threading
 
 import numpy as np
 import pytest
 from streamz import Stream
 
-from streamrnn.streams import Batch, Pipeline, Rule, Source, follow, replay, stdin, text
+from streamrnn.streams import Batch, Pipeline, Rule, Source, replay, text
 from tests.leaky import Leaky
-from tests.streams.virtual import Started, run, until
+from tests.streams.virtual import Started, play, run, until
 
 HEADER = "time,temp,load\n"
 HOURS = HEADER + "2013-01-01T00:00Z,1,2\n2013-01-01T01:00Z,3,\n2013-01-01T03:00Z,5,6\n"
@@ -25,25 +22,6 @@ def recording(tmp_path):
     path = tmp_path / "station.csv"
     path.write_text(HOURS)
     return path
-
-
-async def played(source, count=10**9):
-    """The first batches of a source, with the times at which they came; all when it ends before."""
-    clock, found = asyncio.get_running_loop().time, []
-    sink = source.sink(lambda batch: found.append((clock(), batch)))
-    source.start()
-    await until(lambda: len(found) >= count or source.stopped)
-    source.stop()
-    sink.destroy()
-    return found
-
-
-def play(make, count=10**9):
-    async def main():
-        source = make(asynchronous=True)
-        return source, await played(source, count)
-
-    return run(main())
 
 
 # replay
@@ -303,172 +281,3 @@ def test_text_that_is_not_there_is_a_failure(tmp_path):
     source, found = play(lambda **kw: text([tmp_path / "x"], Letters(), rate_hz=10, **kw))
     assert found == [] and source.state == "failed"
     assert source.detail == "text text: expected text, found none that can be read"
-
-
-# follow
-
-
-def following(path, body, **kwargs):
-    async def main():
-        source = follow(path, asynchronous=True, **kwargs)
-        async with Started(source) as batches:
-
-            async def take():
-                batch = await batches.get()
-                return batch.x.tolist()
-
-            await body(source, take)
-        return source
-
-    return run(main())
-
-
-def test_follow_waits_for_the_file_and_for_the_end_of_each_line(tmp_path):
-    path = tmp_path / "log.csv"
-
-    async def body(source, take):
-        await until(lambda: "does not exist yet" in source.detail)
-        assert source.state == "waiting"
-        with path.open("w") as file:
-            file.write("a,b\n1,2\n3,")
-            file.flush()
-            assert await take() == [[1.0, 2.0]] and source.state == "running"
-            await asyncio.sleep(60)
-            file.write("4\n5,6\n")
-            file.flush()
-            assert await take() == [[3.0, 4.0], [5.0, 6.0]]
-            file.write("x,6\n7,8\n")
-            file.flush()
-            assert await take() == [[7.0, 8.0]]
-
-    source = following(path, body)
-    assert source.refused == {"value": 1}
-
-
-def test_follow_can_leave_out_what_is_there(tmp_path):
-    path = tmp_path / "log.csv"
-    path.write_text("a\n" + "1\n" * 100_000 + "2")
-    refused = []
-
-    async def body(source, take):
-        source.on_refused(refused.append)
-        await until(lambda: source.state == "running")
-        await asyncio.sleep(60)
-        with path.open("a") as file:
-            file.write("3\nx\n4\n")
-        assert await take() == [[23.0], [4.0]]
-
-    following(path, body, from_end=True)
-    assert str(refused[0]).startswith(f"{path}:100003: channel a: expected a number")
-
-
-@pytest.mark.parametrize("header", ["a\n", ""])
-def test_follow_goes_on_in_a_truncated_file(tmp_path, header):
-    path = tmp_path / "log.csv"
-    path.write_text("a\n1\n2\n3\n")
-
-    async def body(source, take):
-        assert await take() == [[1.0], [2.0], [3.0]]
-        path.write_text(header + "4\n")
-        assert await take() == [[4.0]]
-
-    assert following(path, body).refused == {}
-
-
-@pytest.mark.skipif(os.name == "nt", reason="a file that is open cannot be renamed on Windows")
-@pytest.mark.parametrize("header", ["a\n", ""])
-def test_follow_reads_the_old_file_to_its_end_and_then_the_new_one(tmp_path, header):
-    path = tmp_path / "log.csv"
-    path.write_text("a\n1\n")
-
-    async def body(source, take):
-        assert await take() == [[1.0]]
-        with path.open("a") as old:
-            path.rename(tmp_path / "log.csv.1")
-            await asyncio.sleep(60)
-            old.write("2\n3")
-        path.write_text(header + "4\n")
-        assert [await take(), await take(), await take()] == [[[2.0]], [[3.0]], [[4.0]]]
-
-    assert following(path, body).refused == {}
-
-
-def test_follow_leaves_out_a_line_without_end(tmp_path):
-    path = tmp_path / "log.csv"
-
-    async def body(source, take):
-        with path.open("w") as file:
-            file.write("a\n" + "1" * 3_000_000)
-            file.flush()
-            await until(lambda: source.refused)
-            file.write("\n2\n")
-            file.flush()
-            while await take() != [[2.0]]:
-                pass
-
-    path.touch()
-    source = following(path, body)
-    assert source.refused["line"] >= 1
-
-
-def test_follow_does_not_open_what_is_no_file(tmp_path):
-    async def body(source, take):
-        await until(lambda: source.state == "failed")
-        assert source.detail == f"{tmp_path}: expected a regular file"
-
-    following(tmp_path, body)
-
-
-# standard input
-
-
-def test_standard_input_is_read_until_it_is_closed():
-    reading, writing = os.pipe()
-
-    async def main():
-        source = stdin(fd=reading, key="k", asynchronous=True)
-        async with Started(source) as batches:
-            os.write(writing, b'{"a": 1}\n{"a"')
-            first = await asyncio.wait_for(batches.get(), 20)
-            os.write(writing, b': 2}\nnonsense\n{"a": 3}')
-            second = await asyncio.wait_for(batches.get(), 20)
-            os.close(writing)
-            third = await asyncio.wait_for(batches.get(), 20)
-            await until(lambda: source.state == "ended")
-        os.close(reading)
-        assert source.refused == {"json": 1}
-        return [first, second, third]
-
-    found = asyncio.run(main())
-    assert [b.x.tolist() for b in found] == [[[1.0]], [[2.0]], [[3.0]]]
-    assert found[0].keys == ["k"]
-
-
-PROGRAM = """
-import asyncio
-from streamrnn.streams import stdin
-
-async def main():
-    source, taken = stdin(asynchronous=True), asyncio.Event()
-    source.sink(lambda batch: (print(batch.x.tolist(), flush=True), taken.set()))
-    source.start()
-    await taken.wait()
-
-asyncio.run(main())
-"""
-
-
-def test_a_program_that_waits_for_standard_input_can_end():
-    command = [sys.executable, "-W", "error", "-c", PROGRAM]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes) as program:
-        program.stdin.write(b"a,b\n1,2\n")
-        program.stdin.flush()  # and it stays open
-        assert program.wait(60) == 0
-        assert program.stdout.read() == b"[[1.0, 2.0]]\n" and program.stderr.read() == b""
-
-
-def test_a_process_without_standard_input(monkeypatch):
-    monkeypatch.setattr(sys, "stdin", None)
-    source, found = play(lambda **kw: stdin(**kw))
-    assert found == [] and source.detail == "stdin: this process has no standard input"

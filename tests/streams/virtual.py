@@ -46,3 +46,22 @@ async def until(condition: Any) -> None:
             return
         await asyncio.sleep(0.01)
     raise AssertionError("it never came true")
+
+
+async def played(source, count=10**9):
+    """The first batches of a source, with the times at which they came; all when it ends before."""
+    clock, found = asyncio.get_running_loop().time, []
+    sink = source.sink(lambda batch: found.append((clock(), batch)))
+    source.start()
+    await until(lambda: len(found) >= count or source.stopped)
+    source.stop()
+    sink.destroy()
+    return found
+
+
+def play(make, count=10**9):
+    async def main():
+        source = make(asynchronous=True)
+        return source, await played(source, count)
+
+    return run(main())
