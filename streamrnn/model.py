@@ -153,7 +153,8 @@ class Model:
 
         Raises ValueError or TypeError when x has another shape or is not of numbers.
         """
-        return self._advance_own(check_row(x, self).reshape(1, -1))[0]
+        y: Array = self._advance_own(check_row(x, self).reshape(1, -1))[0]
+        return y
 
     def run(self, X: ArrayLike) -> Array:
         """Advance by X (T, input_size), with tokens (T,), oldest first; returns Y (T, outputs).
@@ -178,7 +179,7 @@ class Model:
         if self._packed[0] != self.parameters.version:
             p, scaling = self.parameters, self._scaling
             zeros = np.zeros(self.cell.GATES * self.hidden_size, np.float32)
-            parts = [scaling["mean"], 1 / scaling["std"]]
+            parts: list[NDArray[Any]] = [scaling["mean"], 1 / scaling["std"]]
             for layer in range(self.num_layers):
                 biases = (p[f"bias_{k}_l{layer}"] if self.bias else zeros for k in ("ih", "hh"))
                 weights = (p[f"weight_{k}_l{layer}"] for k in ("ih", "hh"))

@@ -21,7 +21,7 @@ def jit(function: Callable[..., Any]) -> Any:
     No fastmath: `reassoc` and `contract` would let the one-stream and the many-stream loop differ
     in the last bits, and `nnan` folds isnan(x) to False.
     """
-    dispatcher = numba.njit(error_model="numpy", nogil=True)(function)
+    dispatcher: Any = numba.njit(error_model="numpy", nogil=True)(function)
     try:
         dispatcher._cache = Cache(function)
     except RuntimeError:
