@@ -8,7 +8,7 @@
 (1.0, True, 'outside the range seen so far')
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -60,6 +60,12 @@ class Detector(Learner):
     extra_fields = (("detect", (kernel.SIZE,)),)
     extra_outputs = 3
     _advance = staticmethod(kernel.advance)
+
+    def initial(self) -> NDArray[Any]:
+        """The state of a stream that has not begun, 0-d of `layout`."""
+        state = super().initial()
+        state["detect"][kernel.TAIL] = kernel.TAIL_AT_FIRST
+        return state
 
     def step(self, row: ArrayLike) -> Detection:
         """Learn from row (channels,), for one channel a number will do, and judge it.

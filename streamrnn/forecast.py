@@ -22,7 +22,7 @@ ONE_ROW = np.zeros(1, np.int64)
 
 LAGS = 24
 PERIODS = (12.0, 24.0, 48.0, 96.0, 144.0, 288.0)  # of the waves, in rows
-LASTING = 4.0  # periods in which a wave fades to 1 / e
+LASTING = 8.0  # periods in which a wave fades to 1 / e
 UNITS = 32  # features shown at most
 
 
@@ -93,12 +93,7 @@ class Learner:
     def initial(self) -> NDArray[Any]:
         """The state of a stream that has not begun, 0-d of `layout`."""
         state = np.zeros((), self.layout)
-        state["P"] = kernel.PRIOR * np.eye(len(state["P"]))
-        state["made"] = np.nan
-        state["ahead"][kernel.ORIGIN] = np.nan
-        state["ahead"][kernel.TRUST] = 1.0
-        state["ahead"][kernel.LOW] = -kernel.WIDE
-        state["ahead"][kernel.HIGH] = kernel.WIDE
+        state["made"] = state["ahead"][kernel.ORIGIN] = np.nan
         return state
 
     @property
@@ -143,7 +138,8 @@ class Learner:
             row = check_row(row, self)
         self._x[0] = row
         self._advance(self.target, self._at, self._turn, self._flat, ONE_ROW, self._x, self._y)
-        return self._y[0].copy()
+        y: Array = self._y[0].copy()
+        return y
 
     def _run(self, X: ArrayLike) -> Array:
         x = check_rows(X, self)

@@ -12,7 +12,7 @@ last HOLD rows.
 import math
 
 from streamrnn.kernels import forecast
-from streamrnn.kernels.forecast import MISS, OUTLIER, SEEN, STEP, VALUE, clip, missing
+from streamrnn.kernels.forecast import KNOWN, MISS, OUTLIER, STEP, VALUE, clip, missing
 from streamrnn.kernels.jit import jit
 
 # the state of a detector: the forecaster's fields, then one of these
@@ -23,7 +23,8 @@ TAIL = 5  # 99 % quantile of error / miss
 PEAK = 6  # strength of the last event, fading after HOLD rows
 AGE = 7  # rows since then
 RUN, LONGEST = 8, 9  # rows for which the value has not changed, and the most there were before
-SIZE = 10
+ROWS = 10  # in which the target was not missing
+SIZE = 11
 
 START = 100  # rows before anything can be surprising
 RANGE_WEIGHT = 20.0  # 5 % of the range's width outside it: an alarm
@@ -32,7 +33,9 @@ TAIL_WEIGHT = 0.15
 SMOOTH_RATE = 1 / 16
 SLOW = 1 / 1000
 TAIL_RATE = 0.03
+TAIL_AT_FIRST = 3.0  # about 99 % of normal errors over their mean size
 WORST = 50.0  # error / miss beyond it counts as this much
+ABSURD = 1e9  # a range of so many steps is of another age, or began with a spike
 HOLD = 100
 CLEARLY = 1.5
 FADE = 0.9
@@ -56,7 +59,7 @@ def outside(y, step, d):
     grow = width + OUTLIER * step  # one spike widens the range, but must not become it
     d[HIGH] = max(d[HIGH], min(y, d[HIGH] + grow))
     d[LOW] = min(d[LOW], max(y, d[LOW] - grow))
-    if width > 1e6 * step:  # it is of another age, or began with a spike
+    if width > ABSURD * step:
         d[HIGH] = d[LOW] = y
     return beyond / width if beyond > 0.0 else 0.0
 
@@ -110,9 +113,9 @@ def news(strength, d):
 
 @jit
 def judge(y, error, channel, d, out):
-    """Score, alarm and reason of the target y into out (3,); channel (6,) is from before y."""
-    n = channel[SEEN]
-    step = channel[STEP]
+    """Score, alarm and reason of the target y into out (3,); channel is that from before y."""
+    n, step = d[ROWS], channel[STEP]
+    d[ROWS] += 1.0
     if n == 0.0:
         d[LOW] = d[HIGH] = y
         return
@@ -147,7 +150,7 @@ def advance(target, at, turn, states, rows, x, y):
         if not missing(now):
             miss, mean = s[at[9] + MISS * (H3 // 3)], s[at[10]]
             error = abs(now - mean) / miss if miss > 0.0 else 0.0
-            channel = s[at[0] + 6 * target : at[0] + 6 * target + 6]
+            channel = s[at[0] + KNOWN * target : at[0] + KNOWN * (target + 1)]
             judge(now, error, channel, s[at[11] : at[11] + SIZE], verdict)
         made = forecast.advance_one(target, at, turn, s, x[n])
         for q in range(H3):

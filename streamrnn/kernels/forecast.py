@@ -15,7 +15,7 @@ from streamrnn.kernels import rls
 from streamrnn.kernels.jit import jit
 
 # One configuration for all streams, chosen on weather, office, road, server and synthetic data.
-FORGETTING = 0.9995  # of the weights: they follow the last 2000 rows or so
+FORGETTING = 0.999  # of the weights: they follow the last 1000 rows or so
 PRIOR = 0.1  # variance of a weight about which nothing is known
 TRACE_LIMIT = 1e3
 START = 10  # rows before the weights learn: by then the units are known
@@ -24,17 +24,20 @@ SLOW = 1 / 500  # rate of level, spread and step
 FAST = 1 / 100  # rate of miss
 OUTLIER = 8.0  # a size beyond this many times the running mean counts as this many
 HUBER = 2.0  # an error beyond this many times miss teaches as much as this many
-TRUST_RATE = 0.005
+TRUST_RATE = 0.002
 TRUST_START = 2.0
 TAIL_RATE = 0.05
 WIDE = 2.0  # tail to begin with: 5 % of a normal error lie beyond 2.06 mean sizes
 OUTSIDE = 0.05  # share of the targets below the interval, and above it
 HUGE = 1e100  # a value beyond it counts as missing, so that nothing computed from values overflows
 TINY = 1e-290
+APART = 1e4  # sizes apart by this factor are not of one sensor in one unit
+STRANGERS = 50.0  # changes in a row that far from the usual: a channel begins anew
+WIDEST = 20.0  # tail at most: by Markov, no more than 5 % of errors exceed 20 mean sizes
 
 
 FIELDS = (
-    "channels",  # (C, 6) what is known of each channel, by the names below
+    "channels",  # (C, KNOWN) what is known of each channel, by the names below
     "lags",  # (L,) changes of the target, newest first
     "waves",  # (2, R) damped oscillators that the target drives: real, imaginary
     "f",  # (d,) features of the newest row
@@ -48,12 +51,14 @@ FIELDS = (
 )
 
 # a row of channels
-SEEN = 0  # rows in which it was not missing
+SEEN = 0  # rows in which it was not missing, since its units were last chosen
 VALUE = 1  # the last of them; for the target, while it is missing, its forecast
 CHANGE = 2  # from the value before; 0 where it is missing
 LEVEL = 3  # running mean
 SPREAD = 4  # running mean distance from it
 STEP = 5  # running mean size of a change
+STRANGE = 6  # changes in a row that were of quite another size
+KNOWN = 7  # number of these names
 
 # rows of ahead
 ORIGIN = 0  # the target h + 1 rows ago; NaN: it was missing, there is nothing to learn
@@ -65,10 +70,22 @@ LOW = 5  # 5 % quantile of the forecast's error, in units of miss
 HIGH = 6  # 95 %
 
 
-def shapes(C, H, L, R):
+def shapes(C: int, H: int, L: int, R: int) -> list[tuple[int, ...]]:
     """Shape of each of FIELDS."""
     d = 2 * R + L + 2 * C
-    return [(C, 6), (L,), (2, R), (d,), (d,), (d, d), (d, H), (d, H), (d, H), (7, H), (H, 3 * H)]
+    return [
+        (C, KNOWN),
+        (L,),
+        (2, R),
+        (d,),
+        (d,),
+        (d, d),
+        (d, H),
+        (d, H),
+        (d, H),
+        (7, H),
+        (H, 3 * H),
+    ]
 
 
 @jit
@@ -86,14 +103,27 @@ def running_size(mean, size, n, rate):
     """Mean size (> 0) of changes or errors after the n-th of them; outliers don't carry it off.
 
     Geometric for the first 1 / rate, because then one spike of 1e30 is outvoted by what follows.
-    The callers leave out sizes of zero: a value repeated, by a frozen or coarse sensor, says nothing
-    about how large a change is, and a unit that has faded to zero would have to grow back.
+    The callers leave out sizes of zero: a value repeated, by a frozen or coarse sensor, does not
+    tell how large a change is, and a unit that has faded to zero would have to grow back.
     """
     if mean == 0.0:
         return size
     if n * rate < 1.0:
-        return mean * (size / mean) ** (1.0 / n)
+        return mean ** (1.0 - 1.0 / n) * size ** (1.0 / n)
     return mean + rate * (min(size, OUTLIER * mean) - mean)
+
+
+@jit
+def begin(ahead, P, k, W):
+    """Nothing is known of the target, or nothing in the units that it has from now on."""
+    rls.restart(P, PRIOR, k)
+    for i in range(W.shape[0]):
+        for h in range(W.shape[1]):
+            W[i, h] = 0.0
+    for h in range(ahead.shape[1]):
+        ahead[ORIGIN, h] = np.nan
+        ahead[MISS, h] = ahead[TRUST, h] = 0.0
+        ahead[LOW, h], ahead[HIGH, h] = -WIDE, WIDE
 
 
 @jit
@@ -109,8 +139,10 @@ def score(y, n, floor, made, ahead):
         if missing(ahead[ORIGIN, h]):
             continue
         mean, lower, upper = made[h, h], made[h, H + h], made[h, 2 * H + h]
-        ahead[LOW, h] = min(0.0, ahead[LOW, h] - TAIL_RATE * ((y < lower) - OUTSIDE))
-        ahead[HIGH, h] = max(0.0, ahead[HIGH, h] + TAIL_RATE * ((y > upper) - OUTSIDE))
+        low = ahead[LOW, h] - TAIL_RATE * ((y < lower) - OUTSIDE)
+        high = ahead[HIGH, h] + TAIL_RATE * ((y > upper) - OUTSIDE)
+        ahead[LOW, h] = min(max(low, -WIDEST), 0.0)
+        ahead[HIGH, h] = max(min(high, WIDEST), 0.0)
         size = max(abs(y - mean), floor)
         if size > 0.0:
             ahead[MISS, h] = running_size(ahead[MISS, h], size, max(n - h, 1.0), FAST)
@@ -154,8 +186,12 @@ def observe(channel, x):
     if distance != 0.0:
         channel[SPREAD] = running_size(channel[SPREAD], abs(distance), n, SLOW)
     channel[LEVEL] += max(1.0 / n, SLOW) * clip(distance, OUTLIER * channel[SPREAD])
-    if channel[SPREAD] > 1e6 * channel[STEP]:  # the level is of another age, or began with a spike
-        channel[LEVEL], channel[SPREAD] = x, channel[STEP]
+    strange = not channel[STEP] / APART <= size <= channel[STEP] * APART
+    channel[STRANGE] = channel[STRANGE] + 1.0 if strange else 0.0
+    if channel[STRANGE] == STRANGERS or channel[SPREAD] > APART * channel[STEP]:
+        # the units are of another age, or began with a spike: begin anew, from here
+        channel[SEEN], channel[STRANGE] = 1.0, 0.0
+        channel[LEVEL], channel[SPREAD], channel[STEP] = x, size, size
 
 
 @jit
@@ -189,7 +225,7 @@ def shift(rows, newest):
 
 @jit
 def forecast(target, f, W, ahead, made):
-    """The forecasts (3H,) from the newest row of the target's channel (6,) and features f."""
+    """The forecasts (3H,) from the newest row of the target's channel and features f."""
     H = ahead.shape[1]
     mean, lower, upper = made[:H], made[H : 2 * H], made[2 * H :]
     for h in range(H):
@@ -215,7 +251,7 @@ def advance_one(target, at, turn, s, x):
     """
     C, d, R = x.size, at[4] - at[3], turn.shape[1]
     H = (at[10] - at[9]) // 7
-    channels, lags = s[at[0] : at[1]].reshape(C, 6), s[at[1] : at[2]]
+    channels, lags = s[at[0] : at[1]].reshape(C, KNOWN), s[at[1] : at[2]]
     waves, f, k = s[at[2] : at[3]].reshape(2, R), s[at[3] : at[4]], s[at[4] : at[5]]
     P, W = s[at[5] : at[6]].reshape(d, d), s[at[6] : at[7]].reshape(d, H)
     F, K = s[at[7] : at[8]].reshape(d, H), s[at[8] : at[9]].reshape(d, H)
@@ -231,6 +267,8 @@ def advance_one(target, at, turn, s, x):
         channels[c, CHANGE] = 0.0
         if not missing(x[c]):
             observe(channels[c], x[c])
+    if channel[SEEN] == 1.0 and present:
+        begin(ahead, P, k, W)
     if known and not present:
         channel[CHANGE] = made[0, 0] - channel[VALUE]
         channel[VALUE] = made[0, 0]
@@ -257,7 +295,7 @@ def advance_one(target, at, turn, s, x):
     elif known:  # what the row before forecast still stands, one row nearer
         for q in range(0, 3 * H, H):
             for h in range(H):
-                made[0, q + h] = made[1, q + min(h + 1, H - 1)]
+                made[0, q + h] = made[0, q + min(h + 1, H - 1)]
     return made[0]
 
 

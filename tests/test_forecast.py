@@ -1,0 +1,416 @@
+"""The forecaster: what it computes, what it learns, and that nothing throws it off."""
+
+import csv
+import re
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import streamrnn
+from streamrnn.bank import Bank
+from streamrnn.detect import Detector
+from streamrnn.evaluate import progressive
+from streamrnn.forecast import Forecaster
+from tests import naive_forecast as naive
+
+DATA = Path(streamrnn.__file__).parent / "demos" / "data"
+LEARNERS = [Forecaster, Detector]
+
+
+def autoregression(T, phi=0.9, seed=0):
+    noise = np.random.default_rng(seed).normal(size=T)
+    x = np.zeros(T)
+    for t in range(1, T):
+        x[t] = phi * x[t - 1] + noise[t]
+    return x
+
+
+def awkward(T, C, seed=0):
+    """Waves on a walk, with gaps in channels and rows, a spike, a frozen stretch, a late start."""
+    random = np.random.default_rng(seed)
+    X = np.cumsum(random.normal(size=(T, C)), axis=0)
+    X += 10 * np.sin(np.arange(T) / 7)[:, None]
+    X[random.random((T, C)) < 0.05] = np.nan
+    X[:3] = X[T // 3 : T // 3 + 30] = np.nan
+    X[T // 2] = 1e9
+    X[2 * T // 3 : 2 * T // 3 + 60] = 5.0
+    return X
+
+
+def hostile(T, C, seed=0):
+    """Stretches of every kind of input that has broken a filter somewhere."""
+    random = np.random.default_rng(seed)
+    X = np.empty((T, C))
+    t = 0
+    while t < T:
+        n = int(random.integers(1, 400))
+        rows, shape = np.arange(n)[:, None], (n, C)
+        kind = random.integers(10)
+        if kind == 0:  # spikes
+            part = random.normal(size=shape)
+            part[random.random(shape) < 0.05] = 1e30
+        elif kind == 1:  # constants of any size
+            part = np.full(shape, random.normal() * 10 ** random.uniform(-20, 20))
+        elif kind == 2:  # alternating extremes
+            part = np.where(rows % 2, 1e30, -1e30) * np.ones(shape)
+        elif kind == 3:
+            part = np.full(shape, np.nan)
+        elif kind == 4:
+            part = random.normal(size=shape)
+            part[random.random(shape) < 0.1] = np.inf
+            part[random.random(shape) < 0.1] = -np.inf
+        elif kind == 5:  # a walk of denormal steps
+            part = np.cumsum(random.normal(size=shape) * 1e-308, axis=0)
+        elif kind == 6:  # any float there is
+            part = 10 ** random.uniform(-310, 308, shape) * random.choice([-1, 1], shape)
+        elif kind == 7:  # growth without end
+            part = np.exp(rows / 3) * np.ones(shape)
+        elif kind == 8:  # the largest values that count
+            part = 1e100 * random.choice([-1.0, 1.0], shape)
+        else:  # harmless
+            part = np.sin(rows / 5) + 0.1 * random.normal(size=shape)
+        X[t : t + n] = part[: T - t]
+        t += n
+    return X
+
+
+# what it computes
+
+
+@pytest.mark.parametrize(("channels", "target", "horizon"), [(1, 0, 12), (3, 1, 5), (2, 0, 1)])
+def test_run_matches_naive(channels, target, horizon):
+    X = awkward(700, channels)
+    slow = naive.Forecaster(channels, target, horizon)
+    expected = np.array([slow.step(x) for x in X]).transpose(1, 0, 2)
+    actual = np.array(Forecaster(channels, target, horizon).run(X))
+    # float64; a difference of 1e-16 in P grows with its condition, here about 1e5
+    np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-9)
+
+
+def columns(result):
+    """Forecasts as the columns of y: mean, lower, upper."""
+    return np.concatenate(getattr(result, "forecast", result), axis=-1)
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+@given(cuts=st.lists(st.integers(0, 150), max_size=5), seed=st.integers(0, 9))
+@settings(max_examples=10, deadline=None)
+def test_steps_and_runs_of_any_length_give_the_same_bits(learner, cuts, seed):
+    X = awkward(150, 2, seed)
+    whole, pieces, steps = (learner(2, horizon=4) for _ in range(3))
+    Y = columns(whole.run(X))
+    parts = [columns(pieces.run(part)) for part in np.split(X, sorted(cuts))]
+    assert np.concatenate(parts).tobytes() == Y.tobytes()
+    assert np.stack([columns(steps.step(x)) for x in X]).tobytes() == Y.tobytes()
+    assert whole.state.tobytes() == pieces.state.tobytes() == steps.state.tobytes()
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+@given(keys=st.lists(st.sampled_from("abc"), min_size=1, max_size=150), move=st.integers(0, 150))
+@settings(max_examples=15, deadline=None)
+def test_a_bank_gives_each_stream_the_bits_it_has_alone(learner, keys, move):
+    step = learner(2, horizon=4)
+    X = awkward(len(keys), 2)
+    bank = Bank(step)
+    Y = bank.step(keys[:move], X[:move])
+    snapshot, bank = bank.snapshot(), Bank(step)
+    bank.restore(snapshot)
+    Y = np.concatenate([Y, bank.step(keys[move:], X[move:])])
+    for key in set(keys):
+        own = np.array(keys) == key
+        alone = learner(2, horizon=4)
+        assert columns(alone.run(X[own])).tobytes() == Y[own, :12].tobytes()
+        assert alone.state.tobytes() == bank[key].tobytes()
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_replacing_the_future_changes_nothing_before_it(learner):
+    X = awkward(600, 2)
+    first = learner(2)
+    Y = np.array(Bank(first).step([0] * 600, X))
+    for cut in (1, 100, 250, 599):
+        other = X.copy()
+        other[cut:] = np.random.default_rng(cut).permutation(X[cut:]) * 3 + 17
+        assert Bank(first).step([0] * 600, other)[:cut].tobytes() == Y[:cut].tobytes()
+
+
+def test_units_of_a_sensor_do_not_matter():
+    X = awkward(600, 2)
+    celsius = np.array(Forecaster(2).run(X))
+    kelvin = np.array(Forecaster(2).run(1e-3 * X + 0.27315))
+    # the offset costs the last digits of the changes
+    np.testing.assert_allclose((kelvin - 0.27315) * 1e3, celsius, rtol=1e-5, atol=1e-5)
+
+
+# what is missing
+
+
+def test_before_the_first_value_of_the_target_forecasts_are_nan():
+    forecaster = Forecaster(2, target=1)
+    assert np.isnan(forecaster.step([20.0, np.nan])).all()
+    assert np.isnan(forecaster.step([np.nan, np.nan])).all()
+    ahead = forecaster.step([np.nan, 5.0])
+    assert (ahead.mean == 5.0).all() and np.isfinite(ahead).all()
+
+
+def test_while_the_target_is_missing_its_forecasts_stand():
+    X = 20 + np.sin(np.arange(800) / 10)[:, None]
+    forecaster = Forecaster()
+    before = np.array(forecaster.run(X))[:, -1]
+    for gap in range(1, 5):
+        ahead = np.array(forecaster.step(np.nan))
+        np.testing.assert_array_equal(ahead[:, : 12 - gap], before[:, gap:])
+        np.testing.assert_array_equal(ahead[:, 12 - gap :], before[:, -1:].repeat(gap, axis=1))
+    following = forecaster.step(20 + np.sin(804 / 10))
+    assert abs(following.mean[0] - (20 + np.sin(805 / 10))) < 0.02
+
+
+def test_a_missing_channel_is_predicted_through():
+    T = np.arange(2000)
+    X = np.stack([20 + np.sin(T / 10), np.cos(T / 10)], axis=1)
+    X[1000:, 1] = np.nan
+    assert progressive(Forecaster(2), X, skip=1200)[0] < 0.1
+
+
+@pytest.mark.parametrize("strange", [np.inf, -np.inf, 2e100, -1e300])
+def test_what_no_sensor_measures_counts_as_missing(strange):
+    X = awkward(400, 2)
+    other = np.where(np.isnan(X), strange, X)
+    assert columns(Forecaster(2).run(other)).tobytes() == columns(Forecaster(2).run(X)).tobytes()
+
+
+# that nothing throws it off
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_hostile_input_leaves_everything_finite_and_is_recovered_from(channels):
+    detector = Detector(channels)
+    detector.step(np.zeros(channels))
+    result = detector.run(hostile(200_000, channels))
+    assert np.isfinite(result.forecast).all()
+    assert ((result.score >= 0) & (result.score <= 1)).all()
+    state = detector.state
+    for name in ("W", "P", "f", "waves", "channels", "detect"):
+        assert np.isfinite(state[name]).all(), name
+    assert np.linalg.eigvalsh(state["P"])[0] > 0
+    X = 20 + np.sin(np.arange(6000) / 10)[:, None] + np.zeros(channels)
+    X += 0.01 * np.random.default_rng(1).normal(size=X.shape)
+    after = detector.run(X).forecast
+    late, y = slice(5000, 5900), X[5001:5901, 0]
+    assert abs(after.mean[late, 0] - y).mean() < 0.3 * abs(np.diff(X[5000:5901, 0])).mean()
+    inside = (after.lower[late, 0] <= y) & (y <= after.upper[late, 0])
+    assert 0.8 < inside.mean() < 0.97
+
+
+@pytest.mark.parametrize("row", [0, 5, 500])
+def test_one_spike_of_1e30_is_forgotten(row):
+    X = 20 + np.sin(np.arange(2000) / 10)
+    X[row] = 1e30
+    spiked, clean = progressive(Forecaster(), X, skip=1000), progressive(Forecaster(), X[row + 1 :])
+    assert spiked[0] < 0.05 and spiked[11] < 0.1
+    assert clean[0] < 0.05
+
+
+def test_a_level_shift_costs_tens_of_rows():
+    x = autoregression(3000)
+    x[2000:] += 200
+    mean = Forecaster().run(x).mean[:, 0]
+    error = abs(mean[:-1] - x[1:])
+    assert error[2030:2100].mean() < 1.3 * error[1500:1999].mean()
+
+
+def test_a_constant_is_forecast_exactly():
+    ahead = Forecaster().run(np.full(1000, 7.25))
+    assert (np.array(ahead) == 7.25).all()
+
+
+# what it learns
+
+
+class LagRLS:
+    """Least squares on 24 lags for one horizon, as one would write it without much thought."""
+
+    def __init__(self, channels, ahead, lags=24, forgetting=0.9995):
+        self.P = 10 * np.eye(lags + channels)
+        self.w = np.zeros(lags + channels)
+        self.forgetting, self.ahead = forgetting, ahead
+        self.mean, self.square, self.n = np.zeros(channels), np.zeros(channels), 0
+        self.lags, self.waiting = None, deque()
+
+    def step(self, row):
+        self.n += 1
+        away = row - self.mean
+        self.mean = self.mean + away / self.n
+        self.square = self.square + away * (row - self.mean)
+        deviation = np.sqrt(self.square / self.n) + 1e-6
+        if len(self.waiting) == self.ahead:
+            f, y = self.waiting.popleft()
+            k = self.P @ f / (self.forgetting + f @ self.P @ f)
+            self.w += k * ((row[0] - y) / deviation[0] - self.w @ f)
+            self.P = (self.P - np.outer(k, f @ self.P)) / self.forgetting
+            self.P *= min(1, 1e5 / np.trace(self.P))
+        lags = self.lags = np.r_[row[0], row[0].repeat(23) if self.lags is None else self.lags[:-1]]
+        changes, levels = (lags[1:] - row[0]) / deviation[0], (row - self.mean) / deviation
+        f = np.r_[np.clip(changes, -8, 8), np.clip(levels, -8, 8), 1.0]
+        self.waiting.append((f, row[0]))
+        return row[0] + deviation[0] * np.clip(self.w @ f, -8, 8)
+
+
+def ratio(X, ahead):
+    """Error of LagRLS beside persistence's."""
+    reference = LagRLS(X.shape[1], ahead)
+    mean = np.array([reference.step(row) for row in X])[100:-ahead]
+    y, now = X[100 + ahead :, 0], X[100:-ahead, 0]
+    return abs(mean - y).mean() / abs(now - y).mean()
+
+
+def recording(file, *names):
+    """Columns of a recording that the package ships, a gap filled with the last value."""
+    with (DATA / file).open(newline="") as lines:
+        rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    X = np.array([[float(row[name] or "nan") for name in names] for row in rows])
+    for t in range(1, len(X)):
+        X[t] = np.where(np.isnan(X[t]), X[t - 1], X[t])
+    return X
+
+
+WEATHER = ("dewp", "humid", "wind_dir", "precip", "pressure", "visib")
+STREAMS = {
+    "temperature": lambda: recording("weather_ewr_2013.csv", "temp", "wind_speed", *WEATHER),
+    "wind": lambda: recording("weather_ewr_2013.csv", "wind_speed", "temp", *WEATHER),
+    "office": lambda: recording("ambient_temperature.csv", "value"),
+    "daily": lambda: daily(5000),
+    "autoregression": lambda: autoregression(5000)[:, None],
+}
+
+
+def daily(T):
+    """A day of 96 rows, quieter on two days of seven, with slow noise; and what drives it."""
+    t = np.arange(T)
+    drive = np.sin(2 * np.pi * t / 96)
+    week = np.where(t // 96 % 7 < 5, 1.0, 0.5)
+    noise = np.random.default_rng(3).normal(size=T)
+    return np.stack([50 + 10 * week * drive + autoregression(T, 0.95, 4), drive + 0.1 * noise], 1)
+
+
+def test_is_better_than_least_squares_on_lags_and_nowhere_worse_than_persistence():
+    beside = []
+    for make in STREAMS.values():
+        X = make()
+        ours = progressive(Forecaster(X.shape[1]), X)
+        assert (ours < 1.0).all()
+        beside.append([ours[0] / ratio(X, 1), ours[11] / ratio(X, 12)])
+    # an autoregression asks for no more than 24 lags: there our shorter memory costs a little
+    assert np.max(beside) < 1.05
+    assert (np.exp(np.log(beside).mean(axis=0)) < [0.98, 0.95]).all(), beside
+
+
+def test_is_persistence_where_nothing_can_be_learned():
+    walk = np.cumsum(np.random.default_rng(0).normal(size=10_000))
+    assert (progressive(Forecaster(), walk) < 1.02).all()
+
+
+def test_learns_from_the_other_channels():
+    x = np.random.default_rng(0).normal(size=3001)
+    echo = np.stack([x[:-1], x[1:]], axis=1)  # the second channel is the first, one row ahead
+    assert progressive(Forecaster(2), echo)[0] < 0.1
+
+
+@pytest.mark.parametrize("kind", ["normal", "heavy tails", "skewed", "changing"])
+def test_the_interval_covers_90_percent(kind):
+    random = np.random.default_rng(5)
+    T = 6000
+    noise = {
+        "normal": random.normal(size=T),
+        "heavy tails": random.standard_t(2, size=T),
+        "skewed": random.exponential(size=T),
+        "changing": random.normal(size=T) * np.exp(np.sin(np.arange(T) / 300)),
+    }[kind]
+    x = 10 + noise
+    for t in range(1, T):
+        x[t] += 0.8 * (x[t - 1] - 10)
+    ahead = Forecaster().run(x)
+    assert (ahead.lower <= ahead.mean).all() and (ahead.mean <= ahead.upper).all()
+    for h in range(1, 13):
+        lower, y, upper = ahead.lower[3000:-h, h - 1], x[3000 + h :], ahead.upper[3000:-h, h - 1]
+        assert 0.88 < ((lower <= y) & (y <= upper)).mean() < 0.92
+        assert 0.03 < (y < lower).mean() < 0.07
+
+
+# around it
+
+
+def test_state_can_be_taken_put_back_and_forgotten():
+    X = awkward(300, 2)
+    forecaster = Forecaster(2)
+    forecaster.run(X[:200])
+    kept = forecaster.state
+    first = columns(forecaster.run(X[200:]))
+    forecaster.state = kept
+    assert columns(forecaster.run(X[200:])).tobytes() == first.tobytes()
+    forecaster.reset()
+    assert forecaster.state.tobytes() == Forecaster(2).state.tobytes()
+    with pytest.raises(ValueError, match=re.escape("a state of Forecaster(channels=2, target=0")):
+        forecaster.state = Forecaster(3).state
+
+
+def test_state_of_eight_channels_fits_64_kib():
+    assert Detector(8).layout.itemsize <= 64 * 1024
+
+
+def test_units_are_the_features_within_one():
+    forecaster = Forecaster()
+    bank = Bank(forecaster)
+    bank.step(["a"] * 500, awkward(500, 1))
+    units = bank.units(["a"])
+    assert units.shape == (1, 32) and units.dtype == np.float32
+    assert (abs(units) <= 1).all() and units.any()
+
+
+def test_describes_its_columns():
+    outputs = Forecaster(2, target=1, horizon=2).describe(("load", "temp"))
+    assert [(o.name, o.kind, o.channel, o.ahead) for o in outputs] == [
+        ("temp +1", "forecast", 1, 1),
+        ("temp +2", "forecast", 1, 2),
+        ("temp +1 lower", "lower", 1, 1),
+        ("temp +2 lower", "lower", 1, 2),
+        ("temp +1 upper", "upper", 1, 1),
+        ("temp +2 upper", "upper", 1, 2),
+    ]
+    with pytest.raises(ValueError, match="3 names, expected one for each of 2 channels"):
+        Forecaster(2).describe(("a", "b", "c"))
+
+
+def test_rows_may_be_lists_and_for_one_channel_numbers():
+    assert Forecaster().step(5).mean[0] == 5.0
+    assert Forecaster(2).step([5, 6]).mean[0] == 5.0
+    assert Forecaster(2).step(np.array([5, 6], np.float32)).mean[0] == 5.0
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: Forecaster(0), "channels is 0, expected a whole number of at least 1"),
+        (lambda: Forecaster(2, target=-1), "target is -1, expected a whole number of at least 0"),
+        (lambda: Forecaster(horizon=1.5), "horizon is 1.5, expected a whole number of at least 1"),
+        (lambda: Forecaster(2, target=2), "target is 2, expected the index of one of 2 channels"),
+        (
+            lambda: Forecaster(8).step([1.0, 2.0]),
+            "x has shape (2,), expected (8,): one number for each input of Forecaster",
+        ),
+        (lambda: Forecaster(2).step(3.0), "x has shape (), expected (2,)"),
+        (lambda: Forecaster(2).run(np.zeros((5, 3))), "X has shape (5, 3), expected (N, 2)"),
+    ],
+)
+def test_errors_tell_what_was_expected(call, text):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        call()
+
+
+def test_text_is_refused():
+    with pytest.raises(TypeError, match="expected numbers; write a missing value as NaN"):
+        Forecaster().step("20.5")
