@@ -74,14 +74,14 @@ def event_time(value: float | str) -> float:
     (1357020000.0, 1357020000.0, 1000000000.0)
     """
     if isinstance(value, str):
+        text = value.strip()
+        # By the first dash, as fromisoformat takes some whole numbers for dates without dashes.
         try:
-            parsed = datetime.fromisoformat(value.strip())
+            if text[4:5] != "-":
+                return float(text)
+            parsed = datetime.fromisoformat(text)
             return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
-            pass
-        try:
-            return float(value)
-        except ValueError:
             pass
     elif _is_number(value):
         try:

@@ -11,7 +11,7 @@ from streamz import Stream
 from streamrnn.bank import Bank
 from streamrnn.evaluate import RunningError
 from streamrnn.step import Output, Step
-from streamrnn.streams.batch import Batch, checked_row
+from streamrnn.streams.batch import Batch
 from streamrnn.streams.nodes import rnn
 from streamrnn.streams.refused import Refused
 
@@ -102,13 +102,6 @@ class Group:
         if names is None or names == self.channels:
             return x
         return x[:, [names.index(channel) for channel in self.channels]]
-
-    def check_columns(self, key: str, names: tuple[str, ...] | None, count: int) -> None:
-        """Raises Refused unless columns called `names` hold this group's channels."""
-        if names is not None:
-            checked_row(key, dict.fromkeys(names, 0.0), self.channels)
-        else:
-            checked_row(key, [0.0] * count, self.channels)
 
     def good_tokens(self, x: NDArray[Any]) -> NDArray[np.bool]:
         """Which rows of x (N, C) hold the number of a token, NaN, or no token at all (N,)."""

@@ -63,13 +63,13 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
         self._refusals.on_refused(callback)
 
     def update(self, x: Any, who: Any = None, metadata: Any = None) -> Any:
+        bank = self.bank
         try:
             keys, columns, ndim = self._checked(x)
-        except ValueError as error:
+            rows = bank.rows(keys)
+        except Exception as error:  # an element can be any object, and raise whatever it likes
             self._refuse("value", str(error))
             return []
-        bank = self.bank
-        rows = bank.rows(keys)
         touched = rows if len(rows) == 1 else np.unique(rows)
         before = bank.states[touched]
         y = np.empty((len(rows), bank.model.outputs), columns.dtype)

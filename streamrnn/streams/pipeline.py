@@ -121,6 +121,7 @@ class Pipeline:
         """
         keys, t, x = batch.keys, np.asarray(batch.t), np.asarray(batch.x)
         good = checked_columns("batch", t, x)
+        x = x.astype(np.float64, copy=False)
         group_of: dict[str, Group | None] = {}
         for key in dict.fromkeys(keys):
             try:
@@ -130,7 +131,7 @@ class Pipeline:
                 self.refuse(refused)
                 group_of[key] = None
         taken = 0
-        for group in {group for group in group_of.values() if group is not None}:
+        for group in dict.fromkeys(filter(None, group_of.values())):
             own = np.fromiter((group_of[key] is group for key in keys), np.bool, len(keys))
             bad = own & ~(good & group.good_tokens(x))
             if bad.any():
@@ -219,7 +220,7 @@ class Pipeline:
         for rule in self.rules:
             if fnmatchcase(key, rule.match):
                 return rule
-        patterns = ", ".join(rule.match for rule in self.rules[:10])
+        patterns = ", ".join(rule.match for rule in self.rules[:10]) or "none"
         more = f" and {len(self.rules) - 10} more" if len(self.rules) > 10 else ""
         error = f"no rule is for this stream; the patterns are {patterns}{more}"
         raise Refused("stream", key, error)
@@ -250,13 +251,15 @@ class Pipeline:
 
     def _group_of_column(self, key: str, batch: Batch) -> Group:
         group = self._group_of.get(key) if key.__class__ is str else None
+        rule = self._rule(key) if group is None else group.rule
         count = batch.x.shape[1]
-        if group is None:
-            rule = self._rule(key)
-            names = batch.channels or names_of(key, [0.0] * count)
-            group = self._admit(key, rule, rule.channels or names)
-        group.check_columns(key, batch.channels, count)
-        return group
+        names = batch.channels or names_of(key, [0.0] * count)
+        channels = group.channels if group else rule.channels or names
+        if batch.channels is None:
+            checked_row(key, [0.0] * count, channels)
+        else:
+            checked_row(key, dict.fromkeys(batch.channels, 0.0), channels)
+        return group or self._admit(key, rule, channels)
 
     def _pending_of(self, group: Group) -> Pending:
         pending = self._pending.get(group)

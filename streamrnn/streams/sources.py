@@ -79,6 +79,7 @@ class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
 
     async def run(self) -> None:
         if self.stopped:  # before the loop came to it
+            self.state, self.detail = "ended", "stopped"
             return
         self._task = asyncio.current_task()
         self.state, self.detail = "running", ""

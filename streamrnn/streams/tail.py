@@ -77,6 +77,8 @@ class follow(Source):
         channels: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
+        if not poll_s > 0:
+            raise ValueError(f"expected poll_s above 0, got {poll_s!r}")
         self.path = Path(path)
         self.from_end = from_end
         self.poll_s = poll_s

@@ -140,6 +140,7 @@ BAD = [
     ([1.0, float("inf")], "expected finite numbers or NaN, got an infinite one"),
     ([1.0, 1e39], "expected finite numbers or NaN, got an infinite one"),  # in float32
     (batch(["a"], [[1.0, 2.0]] * 2), "expected a key for each row, got 1 for 2 rows"),
+    (batch([[], []], [[1.0, 2.0]] * 2), "unhashable type: 'list'"),
     (
         batch(["a"], [[1.0]]),
         "expected 2 channels: a row (2,) or consecutive rows (T, 2), got shape (1, 1)",

@@ -172,6 +172,7 @@ def test_columns_of_other_channels_are_refused(columns, error):
     pipeline, _ = opened()
     assert pipeline.take_batch(columns) == 0
     assert pipeline.refused == {"channels": 1} and pipeline.last_refused.error == error
+    assert pipeline.group_of("boiler/7") is None  # nothing was opened
 
 
 @pytest.mark.parametrize("bad", [np.zeros(2), np.zeros((1, 2)), np.array([["a"], ["b"]])])
