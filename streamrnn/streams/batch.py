@@ -123,17 +123,19 @@ def checked_row(where: str, x: Any, channels: tuple[str, ...]) -> Sequence[float
     return x  # type: ignore[no-any-return]
 
 
-def checked_columns(where: str, t: NDArray[Any], x: NDArray[Any]) -> NDArray[np.bool]:
-    """Which rows of columns can be taken (N,); raises ValueError for what is not numbers."""
+def checked_columns(batch: Batch) -> NDArray[np.bool]:
+    """Which rows can be taken (N,). Raises ValueError for columns that do not fit together."""
+    t, x = np.asarray(batch.t), np.asarray(batch.x)
+    N, C = len(batch.keys), len(batch.channels or x.T)
     if (
-        t.dtype.kind not in "iuf"
+        t.shape != (N,)
+        or x.shape != (N, C)
+        or t.dtype.kind not in "iuf"
         or x.dtype.kind not in "iuf"
-        or x.ndim != 2
-        or t.shape != x.shape[:1]
     ):
         raise ValueError(
-            f"{where}: expected numbers t (N,) and x (N, C), "
-            f"got {t.dtype} {t.shape} and {x.dtype} {x.shape}"
+            f"expected a batch of numbers t ({N},) and x ({N}, C) for its keys and channels, "
+            f"got t {t.shape} {t.dtype}, x {x.shape} {x.dtype}"
         )
     good: NDArray[np.bool] = (np.abs(t) <= LATEST) & ~(np.abs(x) >= LARGEST).any(axis=1)
     return good

@@ -9,12 +9,13 @@ In both a column "stream" names the stream, and times are seconds since 1970 or 
 import csv
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from streamrnn.streams.batch import Batch, checked_row, checked_time, names_of
+from streamrnn.streams.batch import Batch, checked_row, checked_time, made_up, names_of
 from streamrnn.streams.refused import Refused, shown
 
 STREAM = "stream"
@@ -29,24 +30,21 @@ class Row(NamedTuple):
     key: str
     t: float | None  # None: the moment it is read
     x: Sequence[float]
-    channels: tuple[str, ...]
+    channels: tuple[str, ...] | None  # None: the file has no names for them
 
 
 def batches(rows: Sequence[Row]) -> Iterator[Batch]:
     """Rows as batches, in order; a new one begins where the channels change."""
     arrived = time.time()
-    start = 0
-    for end in range(1, len(rows) + 1):
-        if end == len(rows) or rows[end].channels != rows[start].channels:
-            part = rows[start:end]
-            yield Batch(
-                [row.key for row in part],
-                np.array([arrived if row.t is None else row.t for row in part]),
-                np.array([row.x for row in part]),
-                arrived=arrived,
-                channels=part[0].channels,
-            )
-            start = end
+    for (channels, _), same in groupby(rows, lambda row: (row.channels, len(row.x))):
+        part = list(same)
+        yield Batch(
+            [row.key for row in part],
+            np.array([arrived if row.t is None else row.t for row in part]),
+            np.array([row.x for row in part]),
+            arrived=arrived,
+            channels=channels,
+        )
 
 
 class Lines:
@@ -55,7 +53,7 @@ class Lines:
     name      what errors call the file
     key       the stream of lines that name none
     time      the time column; None: one of TIMES if it is there, else there is none
-    channels  the columns to read, in order; None: all that are neither time nor stream
+    channels  the columns to read, in order; None: all with a name but time and stream
     refuse    is told what is wrong with a line
 
     >>> lines = Lines("pump.csv", "pump", refuse=print)
@@ -124,14 +122,13 @@ class Lines:
             return True
         delimiter = max(",;\t", key=text.count)
         cells = [cell.strip() for cell in _cells(text, delimiter)]
-        data = all(_is_number(cell) for cell in cells)
-        names = cells
-        if data:
-            names = list(self.channels or names_of(where, [0.0] * len(cells)))
+        headless = all(_is_number(cell) for cell in cells)
+        names = list(self.channels or made_up(len(cells))) if headless else cells
         if len(set(names)) != len(names):
             raise Refused("file", where, f"expected columns with different names, got {text}")
-        self._parse = _Columns(self, where, names, delimiter).row
-        return data
+        named = not headless or self.channels is not None
+        self._parse = _Columns(self, where, names, named, delimiter).row
+        return headless
 
     def _json(self, where: str, text: str, now: float) -> Row:
         try:
@@ -145,20 +142,27 @@ class Lines:
             raise Refused("stream", where, f"expected a stream's name as text, got {shown(key)}")
         time = self.time or next((name for name in TIMES if name in record), None)
         t = record.pop(time, None) if time else None
-        x = record["x"] if isinstance(record.get("x"), list) else record
-        if self.channels is not None and x is record:
-            x = {name: record[name] for name in self.channels if name in record}
-        names = self.channels or names_of(where, x)
-        values = checked_row(where, x, names)
-        return Row(key, None if t is None else checked_time(where, t, now), values, names)
+        seconds = None if t is None else checked_time(where, t, now)
+        if record.keys() == {"value"}:
+            record["x"] = [record["value"]]
+        if isinstance(record.get("x"), list):
+            expected = self.channels or made_up(len(record["x"]))
+            return Row(key, seconds, checked_row(where, record["x"], expected), self.channels)
+        if self.channels is not None:
+            record = {name: record[name] for name in self.channels if name in record}
+        names = self.channels or names_of(where, record)
+        return Row(key, seconds, checked_row(where, record, names), names)
 
 
 class _Columns:
     """Where in a CSV line to find what."""
 
-    def __init__(self, lines: Lines, where: str, names: list[str], delimiter: str) -> None:
+    def __init__(
+        self, lines: Lines, where: str, names: list[str], named: bool, delimiter: str
+    ) -> None:
         self.key = lines.key
         self.names = names
+        self.named = named
         self.delimiter = delimiter
         self.stream = names.index(STREAM) if STREAM in names else None
         time = lines.time or next((name for name in TIMES if name in names), None)
@@ -168,7 +172,7 @@ class _Columns:
                 found = ", ".join(names)
                 raise Refused("file", where, f"expected a column {name}, got {found}")
         self.time = None if time is None else names.index(time)
-        self.channels = lines.channels or tuple(n for n in names if n not in (STREAM, time))
+        self.channels = lines.channels or tuple(n for n in names if n not in ("", STREAM, time))
         if not self.channels:
             raise Refused("file", where, f"expected columns of values, got {', '.join(names)}")
         self.columns = [names.index(name) for name in self.channels]
@@ -183,8 +187,9 @@ class _Columns:
         except ValueError:
             x = [_value(where, cells[n], self.names[n]) for n in self.columns]
         t = None if self.time is None else checked_time(where, cells[self.time], now)
-        key = self.key if self.stream is None else cells[self.stream]
-        return Row(key, t, checked_row(where, x, self.channels), self.channels)
+        key = self.key if self.stream is None else cells[self.stream].strip()
+        values = checked_row(where, x, self.channels)
+        return Row(key, t, values, self.channels if self.named else None)
 
 
 def _cells(text: str, delimiter: str) -> list[str]:

@@ -117,11 +117,10 @@ class Pipeline:
         """Take columns of samples; returns how many were taken, the others are counted as refused.
 
         Event times may lie in the future here: a recording keeps its own time. Raises ValueError
-        for something that is no Batch of numbers.
+        for columns that are no numbers or do not fit together.
         """
-        keys, t, x = batch.keys, np.asarray(batch.t), np.asarray(batch.x)
-        good = checked_columns("batch", t, x)
-        x = x.astype(np.float64, copy=False)
+        good = checked_columns(batch)
+        keys, t, x = batch.keys, np.asarray(batch.t), np.asarray(batch.x, np.float64)
         group_of: dict[str, Group | None] = {}
         for key in dict.fromkeys(keys):
             try:
@@ -253,12 +252,11 @@ class Pipeline:
         group = self._group_of.get(key) if key.__class__ is str else None
         rule = self._rule(key) if group is None else group.rule
         count = batch.x.shape[1]
-        names = batch.channels or names_of(key, [0.0] * count)
-        channels = group.channels if group else rule.channels or names
-        if batch.channels is None:
-            checked_row(key, [0.0] * count, channels)
-        else:
-            checked_row(key, dict.fromkeys(batch.channels, 0.0), channels)
+        like: Sample = [0.0] * count  # a sample of these columns
+        if batch.channels is not None:
+            like = dict.fromkeys(batch.channels, 0.0)
+        channels = group.channels if group else rule.channels or names_of(key, like)
+        checked_row(key, like, channels)
         return group or self._admit(key, rule, channels)
 
     def _pending_of(self, group: Group) -> Pending:

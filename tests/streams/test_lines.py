@@ -30,12 +30,16 @@ def read(*lines, **kwargs):
         (["a,b,c", "1,2,3"], {"channels": ["c", "a"]}, [3, 1], "c a"),
         (['"what",n', '"x ""y"", z",1'], {"channels": ["n"]}, [1], "n"),
         (["a,b,c,d,e", ", NA,nan,null,1e3"], {}, [NAN, NAN, NAN, NAN, 1000], "a b c d e"),
-        (["12.5"], {}, [12.5], "value"),
-        (["1,2"], {}, [1, 2], "x0 x1"),
+        ([",temp", "0,1"], {}, [1], "temp"),  # as pandas writes its index
+        (["12.5"], {}, [12.5], None),
+        (["1,2"], {}, [1, 2], None),
         (["1,2"], {"channels": ["a", "b"]}, [1, 2], "a b"),
         (['{"temp": 1, "load": null}'], {}, [1, NAN], "temp load"),
-        (['{"value": 1}'], {}, [1], "value"),
-        (['{"x": [1, null]}'], {}, [1, NAN], "x0 x1"),
+        (['{"value": 1}'], {}, [1], None),
+        (['{"value": 1}'], {"channels": ["temp"]}, [1], "temp"),
+        (['{"value": 1, "load": 2}'], {}, [1, 2], "value load"),
+        (['{"x": [1, null]}'], {}, [1, NAN], None),
+        (['{"x": 1, "y": 2}'], {}, [1, 2], "x y"),
         (['{"x": [1, 2]}'], {"channels": ["a", "b"]}, [1, 2], "a b"),
         (['{"a": 1, "b": 2, "c": "?"}'], {"channels": ["b", "a"]}, [2, 1], "b a"),
     ],
@@ -44,7 +48,7 @@ def test_a_line_is_a_sample(lines, kwargs, x, channels):
     (row,), refused = read(*lines, **kwargs)
     assert refused == []
     assert list(row.x) == pytest.approx(x, nan_ok=True)
-    assert (row.key, row.t, row.channels) == ("key", None, tuple(channels.split()))
+    assert (row.key, row.t, row.channels) == ("key", None, channels and tuple(channels.split()))
 
 
 @pytest.mark.parametrize(
@@ -150,10 +154,12 @@ def test_rows_become_batches_that_end_where_the_channels_change():
         Row("b", None, [2.0], ("x",)),
         Row("a", 3.0, [3.0, 4.0], ("x", "y")),
         Row("a", 4.0, [5.0], ("x",)),
+        Row("a", 5.0, [6.0], None),
+        Row("a", 6.0, [6.0, 7.0], None),
     ]
     found = list(batches(rows))
-    assert [b.keys for b in found] == [["a", "b"], ["a"], ["a"]]
-    assert [b.channels for b in found] == [("x",), ("x", "y"), ("x",)]
+    assert [b.keys for b in found] == [["a", "b"], ["a"], ["a"], ["a"], ["a"]]
+    assert [b.channels for b in found] == [("x",), ("x", "y"), ("x",), None, None]
     assert found[0].x.tolist() == [[1.0], [2.0]]
     assert found[0].t.tolist() == [1.0, found[0].arrived] and np.isfinite(found[0].arrived)
     assert list(batches([])) == []

@@ -175,11 +175,23 @@ def test_columns_of_other_channels_are_refused(columns, error):
     assert pipeline.group_of("boiler/7") is None  # nothing was opened
 
 
-@pytest.mark.parametrize("bad", [np.zeros(2), np.zeros((1, 2)), np.array([["a"], ["b"]])])
-def test_columns_that_are_no_table_of_numbers_are_a_mistake_in_the_program(bad):
+@pytest.mark.parametrize(
+    ("x", "channels", "got"),
+    [
+        (np.zeros(2), None, "(2,) float64"),
+        (np.zeros((1, 2)), None, "(1, 2) float64"),
+        (np.zeros((2, 2)), ("a",), "(2, 2) float64"),
+        (np.array([["a"], ["b"]]), None, "(2, 1) <U1"),
+    ],
+)
+def test_columns_that_are_no_table_of_numbers_are_a_mistake_in_the_program(x, channels, got):
     pipeline, _ = opened()
-    with pytest.raises(ValueError, match=r"batch: expected numbers t \(N,\) and x \(N, C\), got"):
-        pipeline.take_batch(Batch(["any/a", "any/b"], np.zeros(2), bad))
+    with pytest.raises(ValueError) as error:
+        pipeline.take_batch(Batch(["any/a", "any/b"], np.zeros(2), x, channels=channels))
+    assert str(error.value) == (
+        "expected a batch of numbers t (2,) and x (2, C) for its keys and channels, "
+        f"got t (2,) float64, x {got}"
+    )
 
 
 # time
