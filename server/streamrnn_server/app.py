@@ -93,7 +93,7 @@ class Server:
         self.compiling = False
         self.senders = 0
         self._make_sources = tuple(sources)
-        self._detail = ""
+        self._detail = "compiling the kernels"
         self._live = Live(self.hub)
         self._metrics = Metrics(pipeline, self.hub)
         self._access = Access(

@@ -166,7 +166,9 @@ def test_it_answers_while_kernels_compile_and_senders_wait():
 
     async def main():
         async with server(slow(allowed)) as s, viewer(s) as rx, sender(s) as tx:
-            (*_, status) = await until(rx, is_a(p.Status))
+            (*_, status) = await until(
+                rx, lambda m: isinstance(m, p.Status) and m.detail != "compiling the kernels"
+            )
             assert status.state == "starting"
             assert status.detail == "compiling the kernels for slow (1 of 1)"
             await tx.send('{"stream": "slow", "x": [4]}')
