@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import lru_cache
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -126,7 +126,7 @@ def checked_row(where: str, x: Any, channels: tuple[str, ...]) -> Sequence[float
 def checked_columns(batch: Batch) -> NDArray[np.bool]:
     """Which rows can be taken (N,). Raises ValueError for columns that do not fit together."""
     t, x = np.asarray(batch.t), np.asarray(batch.x)
-    N, C = len(batch.keys), len(batch.channels or x.T)
+    N, C = len(batch.keys), len(batch.channels or x[:1].T)
     if (
         t.shape != (N,)
         or x.shape != (N, C)
@@ -141,20 +141,23 @@ def checked_columns(batch: Batch) -> NDArray[np.bool]:
     return good
 
 
-def names_of(where: str, x: Any) -> tuple[str, ...]:
+def names_of(where: str, x: Any, max_channels: float = math.inf) -> tuple[str, ...]:
     """Channel names by a stream's first sample, for a rule without: its keys, or made-up ones."""
-    if isinstance(x, Mapping):
-        names = tuple(x)
-        if not all(isinstance(name, str) and 0 < len(name) <= 100 for name in names):
-            raise Refused("channels", where, "expected channel names of 1 to 100 characters")
-    else:
-        names = made_up(len(_sequence(where, x, ())))
-    if not names:
+    if not isinstance(x, Mapping):
+        x = _sequence(where, x, ())
+    if not len(x):
         raise Refused("channels", where, "expected at least one channel, got none")
-    return names
+    if len(x) > max_channels:
+        error = f"expected at most max_channels = {max_channels}, got {len(x)}"
+        raise Refused("channels", where, error)
+    if not isinstance(x, Mapping):
+        return made_up(len(x))
+    if not all(isinstance(name, str) and 0 < len(name) <= 100 for name in x):
+        raise Refused("channels", where, "expected channel names of 1 to 100 characters")
+    return tuple(x)
 
 
-@cache
+@lru_cache(maxsize=64)
 def made_up(count: int) -> tuple[str, ...]:
     """Names for channels that have none."""
     return ("value",) if count == 1 else tuple(f"x{n}" for n in range(count))

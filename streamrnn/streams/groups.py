@@ -10,7 +10,7 @@ from streamz import Stream
 
 from streamrnn.bank import Bank
 from streamrnn.evaluate import RunningError
-from streamrnn.step import Output, Step
+from streamrnn.step import Output, Step, allocate
 from streamrnn.streams.batch import Batch
 from streamrnn.streams.nodes import rnn
 from streamrnn.streams.refused import Refused
@@ -78,7 +78,8 @@ class Group:
         self.reasons: tuple[str, ...] = tuple(getattr(step, "reasons", ()))
         self.vocabulary: tuple[str, ...] = tuple(getattr(step, "vocabulary", ()))
         self.outputs = described(step, channels) if rule.outputs is None else rule.outputs
-        self.U = self.bank.units([]).shape[1]
+        units = getattr(step, "units", None)
+        self.U = 0 if units is None else units(allocate(step.layout, 1)).shape[1]
         self._check()
 
         # A streamz node holds what comes before it, but not what comes after (streamz#71): the
@@ -142,7 +143,8 @@ class Group:
         """Units after the last sample of each stream in the batch, NOT_SAMPLED for the others."""
         last = {key: n for n, key in enumerate(batch.keys)}
         h = np.full((len(batch.keys), self.U), NOT_SAMPLED, np.int8)
-        h[list(last.values())] = np.rint(127.0 * self.bank.units(last)).astype(np.int8)
+        units = np.clip(127.0 * self.bank.units(last), -127.0, 127.0)
+        h[list(last.values())] = np.rint(units).astype(np.int8)
         return h
 
 

@@ -99,7 +99,7 @@ class Lines:
                     continue
                 assert self._parse is not None
                 row = self._parse(where, text, now)
-            except (Refused, UnicodeDecodeError) as error:
+            except (Refused, UnicodeDecodeError, csv.Error) as error:
                 refused = _refused(where, error)
                 if self._parse is None:  # without its header the rest means nothing
                     raise refused from None
@@ -133,7 +133,7 @@ class Lines:
     def _json(self, where: str, text: str, now: float) -> Row:
         try:
             record = msgspec.json.decode(text)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:  # the latter: nested without end
             raise Refused("json", where, f"expected one JSON object: {error}") from None
         if not isinstance(record, dict):
             raise Refused("json", where, f"expected a JSON object, got {shown(record)}")
@@ -209,10 +209,12 @@ def _value(where: str, cell: str, channel: str) -> float:
         raise Refused("value", where, error) from None
 
 
-def _refused(where: str, error: Refused | UnicodeDecodeError) -> Refused:
+def _refused(where: str, error: Refused | UnicodeDecodeError | csv.Error) -> Refused:
     if isinstance(error, Refused):
         return error
-    return Refused("line", where, f"expected UTF-8 text: {error.reason}")
+    if isinstance(error, UnicodeDecodeError):
+        return Refused("line", where, f"expected UTF-8 text: {error.reason}")
+    return Refused("line", where, f"expected cells of CSV: {error}")
 
 
 def _is_number(cell: str) -> bool:

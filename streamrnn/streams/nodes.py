@@ -25,7 +25,7 @@ from streamrnn.detect import Detection, Detections, Detector
 from streamrnn.forecast import Forecast, Forecaster
 from streamrnn.step import Step, scalar
 from streamrnn.streams.batch import Batch
-from streamrnn.streams.refused import Refusals, Refused, shown
+from streamrnn.streams.refused import Refusals, Refused, failed, shown
 
 
 @Stream.register_api()
@@ -68,7 +68,7 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
             keys, columns, ndim = self._checked(x)
             rows = bank.rows(keys)
         except Exception as error:  # an element can be any object, and raise whatever it likes
-            self._refuse("value", str(error))
+            self._refusals.add(Refused("value", self._where(), str(error)))
             return []
         touched = rows if len(rows) == 1 else np.unique(rows)
         before = bank.states[touched]
@@ -77,7 +77,7 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
             bank.advance(rows, columns, y)
         except Exception as error:
             bank.states[touched] = before
-            self._refuse("internal", f"{type(error).__name__}: {error}", len(keys))
+            self._refusals.add(failed(self._where(), error, len(keys)))
             return []
         try:
             return self._emit(self._element(x, y, ndim), metadata=metadata)
@@ -126,9 +126,8 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
             return self.joined(x, y)
         return self.shaped(y if ndim == 2 else y[0])
 
-    def _refuse(self, kind: str, error: str, count: int = 1) -> None:
-        where = f"{type(self).__name__} node" + (f" {self.name}" if self.name else "")
-        self._refusals.add(Refused(kind, where, error, count))
+    def _where(self) -> str:
+        return f"{type(self).__name__} node" + (f" {self.name}" if self.name else "")
 
 
 def _numbers(x: Any) -> NDArray[Any]:

@@ -29,7 +29,7 @@ from streamrnn.streams.batch import (
     names_of,
 )
 from streamrnn.streams.groups import Group, Result, Rule
-from streamrnn.streams.refused import LastRefused, Refusals, Refused, shown
+from streamrnn.streams.refused import LastRefused, Refusals, Refused, failed, shown
 
 FLUSH_ROWS = 4096  # so many pending samples don't wait for the tick
 COPY_BYTES = 4 << 20  # one event touches at most so much state, so that its copy stays in the cache
@@ -98,9 +98,7 @@ class Pipeline:
         """
         now = time.time()
         try:
-            group = self._group_of.get(key) if key.__class__ is str else None
-            rule = self._rule(key) if group is None else group.rule
-            channels = group.channels if group else rule.channels or names_of(key, x)
+            group, rule, channels = self._known(key, x)
             row = checked_row(key, x, channels)
             when = now if t is None else checked_time(key, t, now)
             if group is None:
@@ -121,10 +119,15 @@ class Pipeline:
         """
         good = checked_columns(batch)
         keys, t, x = batch.keys, np.asarray(batch.t), np.asarray(batch.x, np.float64)
+        like: Sample = [0.0] * x.shape[1]  # a sample of these columns
+        if batch.channels is not None:
+            like = dict.fromkeys(batch.channels, 0.0)
         group_of: dict[str, Group | None] = {}
         for key in dict.fromkeys(keys):
             try:
-                group_of[key] = self._group_of_column(key, batch)
+                group, rule, channels = self._known(key, like)
+                checked_row(key, like, channels)
+                group_of[key] = group or self._admit(key, rule, channels)
             except Refused as refused:
                 refused.count = keys.count(key)
                 self.refuse(refused)
@@ -138,12 +141,14 @@ class Pipeline:
                 error = f"expected a finite time and numbers within ±1e30, got {got}"
                 self.refuse(Refused("value", keys[int(bad.argmax())], error, int(bad.sum())))
             rows = np.flatnonzero(own & ~bad)
+            if not len(rows):
+                continue
             own_keys = list(keys) if len(rows) == len(keys) else [keys[n] for n in rows.tolist()]
-            self._pending_of(group).extend(
-                own_keys, t[rows], group.in_order(batch.channels, x[rows])
-            )
+            own_x = group.in_order(batch.channels, x[rows])
+            self._pending_of(group).extend(own_keys, t[rows], own_x)
             taken += len(rows)
-        self._wake(taken, time.time())
+        if taken:
+            self._wake(taken, time.time())
         return taken
 
     def refuse(self, refused: Refused) -> None:
@@ -170,8 +175,7 @@ class Pipeline:
                 try:
                     group.source.emit(part)
                 except Exception as error:  # the graph has put its states back
-                    what = f"{type(error).__name__}: {error}"
-                    self.refuse(Refused("internal", group.rule.match, what, len(part.keys)))
+                    self.refuse(failed(group.rule.match, error, len(part.keys)))
 
     # what is known
 
@@ -204,13 +208,21 @@ class Pipeline:
         else:
             self._steps[rule, channels] = step
         group = Group(0, rule, channels, step, Stream())
-        failed: list[Refused] = []
-        group.on_refused(failed.append)
+        refused: list[Refused] = []
+        group.on_refused(refused.append)
         group.source.emit(Batch([""], np.zeros(1), np.zeros((1, len(channels)))))
-        if failed:
-            raise failed[0]
+        if refused:
+            raise refused[0]
 
     # inside
+
+    def _known(self, key: str, x: Sample) -> tuple[Group | None, Rule, Channels]:
+        """The group of a stream, if it is open, and the rule and channels for sample x of it."""
+        group = self._group_of.get(key) if isinstance(key, str) else None
+        if group is not None:
+            return group, group.rule, group.channels
+        rule = self._rule(key)
+        return None, rule, rule.channels or names_of(key, x, self.max_channels)
 
     def _rule(self, key: Any) -> Rule:
         if not isinstance(key, str) or not 0 < len(key) <= 200 or not key.isprintable():
@@ -229,9 +241,6 @@ class Pipeline:
         if len(self._group_of) >= self.max_streams:
             error = f"max_streams = {self.max_streams} streams are open; raise it to take more"
             raise Refused("stream", key, error)
-        if len(channels) > self.max_channels:
-            error = f"expected at most max_channels = {self.max_channels}, got {len(channels)}"
-            raise Refused("channels", key, error)
         group = self._group_by.get((rule, channels))
         if group is None:
             try:
@@ -247,17 +256,6 @@ class Pipeline:
             self.groups.append(group)
         self._group_of[key] = group
         return group
-
-    def _group_of_column(self, key: str, batch: Batch) -> Group:
-        group = self._group_of.get(key) if key.__class__ is str else None
-        rule = self._rule(key) if group is None else group.rule
-        count = batch.x.shape[1]
-        like: Sample = [0.0] * count  # a sample of these columns
-        if batch.channels is not None:
-            like = dict.fromkeys(batch.channels, 0.0)
-        channels = group.channels if group else rule.channels or names_of(key, like)
-        checked_row(key, like, channels)
-        return group or self._admit(key, rule, channels)
 
     def _pending_of(self, group: Group) -> Pending:
         pending = self._pending.get(group)
@@ -331,6 +329,5 @@ class Results(Stream):  # type: ignore[misc]  # streamz has no types
             try:
                 callback(x)
             except Exception as error:
-                what = f"a sink failed with {type(error).__name__}: {error}"
-                self._refusals.add(Refused("internal", x.group.rule.match, what, 0))
+                self._refusals.add(failed(x.group.rule.match, error, 0, "a sink failed with "))
         return []

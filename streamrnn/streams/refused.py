@@ -30,6 +30,13 @@ class Refused(ValueError):
         self.count = count
 
 
+def failed(where: str, error: Exception, count: int, what: str = "") -> Refused:
+    """A refusal of kind "internal": `count` samples are lost, for a step, node or sink raised."""
+    refused = Refused("internal", where, f"{what}{type(error).__name__}: {error}", count)
+    refused.__cause__ = error  # for the log
+    return refused
+
+
 class LastRefused(NamedTuple):
     t: float  # seconds since 1970 UTC
     kind: str
@@ -59,7 +66,8 @@ class Refusals:
         events = self._events[refused.kind]
         # A broken sender causes thousands a second: the 1st, 10th, 100th ... tell enough.
         if str(events).strip("0") == "1":
-            log.warning("refused (%s, %d so far): %s", refused.kind, events, refused)
+            text = "refused (%s, %d so far): %s"
+            log.warning(text, refused.kind, events, refused, exc_info=refused.__cause__)
         for callback in self._callbacks:
             callback(refused)
 

@@ -20,7 +20,7 @@ from tornado.ioloop import IOLoop
 
 from streamrnn.streams.batch import Batch
 from streamrnn.streams.lines import Row
-from streamrnn.streams.refused import Refusals, Refused
+from streamrnn.streams.refused import Refusals, Refused, failed
 
 log = logging.getLogger(__name__)
 
@@ -109,9 +109,8 @@ class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
             await asyncio.gather(*self._emit(batch))
         except Exception as error:
             # Raised by a node downstream. Left alone it would end this task without a word.
-            log.debug("source %s", self.name, exc_info=True)
-            what = f"a node failed with {type(error).__name__}: {error}"
-            self._refusals.add(Refused("internal", str(self.name), what, len(batch.keys)))
+            where, count = str(self.name), len(batch.keys)
+            self._refusals.add(failed(where, error, count, "a node failed with "))
 
 
 async def paced(rows: Iterable[tuple[float, Row]]) -> AsyncIterator[list[Row]]:

@@ -91,6 +91,11 @@ def test_a_column_may_name_the_stream(lines):
          "f:2: expected one JSON object: Input data was truncated"),
         ('{"a": 1, "b": 2}', '{"a": 1} 2', "json",
          "f:2: expected one JSON object: JSON is malformed: trailing characters (byte 10)"),
+        ("t,a,b", '1,2,"' + "3" * 200_000, "line",
+         "f:2: expected cells of CSV: field larger than field limit (131072)"),
+        ('{"a": 1, "b": 2}', '{"a": ' + "[" * 100_000, "json",
+         "f:2: expected one JSON object: maximum recursion depth exceeded while deserializing an "
+         "object"),
         ('{"a": 1, "b": 2}', "[1, 2]", "json", "f:2: expected a JSON object, got [1, 2]"),
         ('{"a": 1, "b": 2}', "{}", "channels", "f:2: expected at least one channel, got none"),
         ('{"a": 1, "b": 2}', '{"a": "hot", "b": 2}', "value",

@@ -169,10 +169,12 @@ def test_bad_rows_of_columns_are_refused_and_the_others_taken():
     ],
 )
 def test_columns_of_other_channels_are_refused(columns, error):
-    pipeline, _ = opened()
+    pipeline, results = opened()
     assert pipeline.take_batch(columns) == 0
     assert pipeline.refused == {"channels": 1} and pipeline.last_refused.error == error
     assert pipeline.group_of("boiler/7") is None  # nothing was opened
+    pipeline.flush()
+    assert results == []
 
 
 @pytest.mark.parametrize(
