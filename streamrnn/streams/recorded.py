@@ -1,6 +1,8 @@
 """Sources that play files: a recording in its own time or faster, a text at a steady rate."""
 
+import math
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
@@ -71,30 +73,35 @@ class replay(Source):
             for batch in batches(rows):
                 yield batch
 
-    def _timed(self) -> Iterator[tuple[float, Row]]:
+    def _timed(self) -> Iterator[tuple[float, Row] | None]:
         """Rows with the seconds after the start at which they are due."""
         count, begin, shift = 0, None, 0.0
         while True:
-            first, last, moments, before = None, None, 0, count
-            self._lines.restart()
-            with self.path.open("rb") as file:
-                for row in self._lines.rows(file):
-                    if row.t is not None:
-                        moments += row.t != last
-                        first, last = row.t if first is None else first, row.t
-                        row = row._replace(t=row.t + shift)
-                        begin = row.t if begin is None else begin
-                    yield self._due(count, row.t, begin), row
-                    count += 1
+            before, times = count, Span()
+            for row in self._rows():
+                if row is None:
+                    yield None
+                    continue
+                if row.t is not None:
+                    times.add(row.t)
+                    row = row._replace(t=row.t + shift)
+                    begin = row.t if begin is None else begin
+                yield self._due(count, row.t, begin), row
+                count += 1
             if count == before:
-                raise Refused(
-                    "file", str(self.path), "expected samples, found none that can be read"
-                )
+                error = "expected samples, found none that can be read"
+                raise Refused("file", str(self.path), error)
             if not self.again:
                 return
-            if first is not None and last is not None:
-                # The next lap begins one usual interval after the end of this one.
-                shift += (last - first) * (moments / (moments - 1) if moments > 1 else 1) or 1.0
+            shift += times.lap
+
+    def _rows(self) -> Iterator[Row | None]:
+        """The rows of the file; None now and then, even where there are bad lines only."""
+        self._lines.restart()
+        with self.path.open("rb") as file:
+            while lines := list(islice(file, 1000)):
+                yield from self._lines.rows(lines)
+                yield None
 
     def _due(self, count: int, t: float | None, begin: float | None) -> float:
         if self.rate_hz is not None:
@@ -103,6 +110,26 @@ class replay(Source):
             error = f"expected a column of times ({', '.join(TIMES)}); name it or give rate_hz"
             raise Refused("file", str(self.path), error)
         return (t - begin) / self.speed
+
+
+class Span:
+    """From when to when a recording is."""
+
+    def __init__(self) -> None:
+        self._first, self._last = math.inf, -math.inf
+        self._moments: float = 0
+        self._t = math.nan
+
+    def add(self, t: float) -> None:
+        self._moments += t != self._t
+        self._t, self._first, self._last = t, min(t, self._first), max(t, self._last)
+
+    @property
+    def lap(self) -> float:
+        """Its length and one mean interval: how much later it is when it is played again."""
+        if self._moments < 2 or self._first == self._last:
+            return 1.0
+        return (self._last - self._first) * self._moments / (self._moments - 1)
 
 
 class Encodes(Protocol):

@@ -113,15 +113,20 @@ class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
             self._refusals.add(failed(where, error, count, "a node failed with "))
 
 
-async def paced(rows: Iterable[tuple[float, Row]]) -> AsyncIterator[list[Row]]:
+async def paced(rows: Iterable[tuple[float, Row] | None]) -> AsyncIterator[list[Row]]:
     """Rows in bunches when they are due; given with the seconds after the start, in order.
 
     Who is more than a second late, because the machine slept or cannot keep up, goes on from there.
+    None among the rows: others may have their turn.
     """
     clock = asyncio.get_running_loop().time
     start = clock()
     bunch: list[Row] = []
-    for due, row in rows:
+    for timed in rows:
+        if timed is None:
+            await asyncio.sleep(0)
+            continue
+        due, row = timed
         wait = start + due - clock()
         if wait > 0.0 and bunch:
             yield bunch

@@ -27,16 +27,21 @@ class Splitter:
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
         self._rest = b""
+        self._too_long = False  # leaving out all until the next line
 
     def feed(self, chunk: bytes) -> Iterator[Batch]:
+        if self._too_long:
+            _, end, chunk = chunk.partition(b"\n")
+            self._too_long = not end
         *whole, self._rest = (self._rest + chunk).split(b"\n")
-        if len(self._rest) > LINE_BYTES:
-            self._rest = b""
-            error = f"expected lines of at most {LINE_BYTES} bytes; this one is left out"
-            self._lines.refuse(Refused("line", f"{self._lines.name}:{self._lines.number}", error))
         rows = list(self._lines.rows(whole))
         for start in range(0, len(rows), BATCH_ROWS):
             yield from batches(rows[start : start + BATCH_ROWS])
+        if len(self._rest) > LINE_BYTES:
+            self._rest, self._too_long = b"", True
+            self._lines.number += 1
+            error = f"expected at most {LINE_BYTES} bytes; this line is left out"
+            self._lines.refuse(Refused("line", f"{self._lines.name}:{self._lines.number}", error))
 
     def skip(self, chunk: bytes) -> None:
         """Leave out what is there already, but count its lines and read its header."""
@@ -94,7 +99,7 @@ class follow(Source):
     async def batches(self) -> AsyncGenerator[Batch, None]:
         skip = self.from_end
         while True:
-            await self._exists()
+            skip = not await self._come() and skip
             with self.path.open("rb", buffering=0) as file:
                 self.state, self.detail = "running", ""
                 self._lines.restart()
@@ -121,17 +126,20 @@ class follow(Source):
                 for batch in splitter.finish():
                     yield batch
 
-    async def _exists(self) -> None:
+    async def _come(self) -> bool:
+        """Whether the file had to be waited for."""
+        waited = False
         while True:
             try:
                 mode = self.path.stat().st_mode
             except FileNotFoundError:
                 self.state, self.detail = "waiting", f"{self.path} does not exist yet"
                 await asyncio.sleep(self.poll_s)
+                waited = True
                 continue
             if not stat.S_ISREG(mode):  # to open a named pipe would block
                 raise Refused("file", str(self.path), "expected a regular file")
-            return
+            return waited
 
     def _truncated(self, fd: int, position: int) -> bool:
         return os.fstat(fd).st_size < position

@@ -103,6 +103,21 @@ def test_a_replay_that_fell_behind_does_not_catch_up_in_a_burst(tmp_path):
     assert run(main()) == pytest.approx([0, 1, 101, 102, 103, 104])
 
 
+def test_a_replay_of_nothing_but_bad_lines_lets_others_go_on(tmp_path):
+    path = tmp_path / "f.csv"
+    path.write_text("a\n" + "x\n" * 20_000)
+
+    async def main():
+        source, turns = replay(path, rate_hz=math.inf, asynchronous=True), 0
+        source.start()
+        while not source.stopped:
+            await asyncio.sleep(0)
+            turns += 1
+        return turns
+
+    assert run(main()) > 10
+
+
 def test_bad_lines_are_counted_with_file_and_number_and_the_replay_goes_on(recording):
     recording.write_text(HOURS + "2013-01-01T04:00Z,x,1\nnonsense\n2013-01-01T05:00Z,7,8\n")
     reported = []
