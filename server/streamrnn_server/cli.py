@@ -1,0 +1,220 @@
+"""The `streamrnn` command: demo, serve, send."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import secrets
+import socket
+import sys
+import threading
+import time
+import webbrowser
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+from urllib.parse import quote
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from streamrnn_server.app import Server
+    from streamrnn_server.send import Sender
+
+# Everything else is imported by the command that needs it: `send` and --help start without NumPy.
+
+app = typer.Typer(
+    help="Recurrent networks on live data streams.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Token = Annotated[str, typer.Option(envvar="STREAMRNN_TOKEN", help="what viewers and senders show")]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    if version:
+        from streamrnn import __version__
+
+        out.print(f"streamrnn {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    host: Annotated[str, typer.Option(help="address to bind")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port")] = 8765,
+    token: Token = "",
+    open: Annotated[bool, typer.Option(help="open the page in the browser")] = True,
+) -> None:
+    """Show live predictions of real streams in the browser; no network is needed.
+
+    Streams sent by `streamrnn send` join them.
+    """
+    from streamrnn_server.build import token_problem
+
+    if problem := token_problem(host, token):
+        _fail(f"{problem}; for example --token {secrets.token_urlsafe(18)}")
+    from streamrnn import Detector, demos
+    from streamrnn.streams import Pipeline, Rule
+    from streamrnn_server.app import Server, Settings
+
+    rules = [demo.rule() for demo in demos.ALL]
+    rules.append(Rule("*", lambda channels: Detector(len(channels))))
+    server = Server(
+        Pipeline(rules),
+        [partial(demo.source, asynchronous=True) for demo in demos.ALL],
+        settings=Settings(host=host, port=port, token=token, name="demo"),
+    )
+    _run(server, open_page=open, show_token=True)
+
+
+@app.command()
+def serve(
+    config: Annotated[
+        Path, typer.Argument(help="what runs, see docs/serve.md", show_default=False)
+    ],
+) -> None:
+    """Run the streams that a configuration file describes."""
+    from streamrnn_server.build import build
+    from streamrnn_server.config import ConfigError
+
+    try:
+        server = build(config)
+    except ConfigError as error:
+        _fail(str(error))
+    _run(server)
+
+
+@app.command()
+def send(
+    url: Annotated[str, typer.Option(help="the server")] = "http://127.0.0.1:8765",
+    stream: Annotated[
+        str, typer.Option(help="name of the stream, for lines that have none", show_default=False)
+    ] = "",
+    token: Token = "",
+    csv: Annotated[bool, typer.Option("--csv", help="lines are CSV with a header")] = False,
+) -> None:
+    """Send lines from standard input to a server.
+
+    A line is a number, or JSON like {"stream": "boiler/7", "t": 1700000000, "temp": 20.5}.
+    """
+    from streamrnn_server.send import Sender, SendError
+
+    if sys.stdin is None or sys.stdin.isatty():
+        err.print("reading lines from the keyboard; end with Ctrl+D (Windows: Ctrl+Z, Enter)")
+    sender = Sender(url, stream=stream or None, token=token, notice=err.print)
+    started = time.monotonic()
+    failure = ""
+    try:
+        asyncio.run(_send(sender, csv))
+    except SendError as error:
+        failure = str(error)
+    except KeyboardInterrupt:
+        failure = "interrupted"
+    refused = sum(sender.refused.values())
+    err.print(f"{sender.taken} lines taken in {time.monotonic() - started:.1f} s")
+    if refused:
+        kinds = ", ".join(f"{kind} {n}" for kind, n in sender.refused.most_common())
+        err.print(f"{refused} refused: {kinds}")
+        for example in sender.examples:
+            err.print(f"  {example}", markup=False)
+    if failure:
+        _fail(failure)
+    if refused:
+        raise typer.Exit(1)
+
+
+async def _send(sender: Sender, csv: bool) -> None:
+    from streamrnn_server import send
+
+    convert = send.csv_to_json(sender) if csv else lambda lines: lines
+    sending = asyncio.ensure_future(sender.send(send.read(0, convert)))
+    with err.status("connecting") as status:
+        while not sending.done():
+            await asyncio.wait({sending}, timeout=0.2)
+            status.update(f"{sender.taken} lines taken, {sum(sender.refused.values())} refused")
+    await sending
+
+
+# --- running a server -----------------------------------------------------------------------------
+
+
+def _run(server: Server, *, open_page: bool = False, show_token: bool = False) -> None:
+    """Serve until Ctrl+C, telling a person how it goes."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    settings = server.settings
+    tasks = []
+
+    async def announce() -> None:
+        await server.ready()
+        out.print(f"live after {time.time() - server.hub.started:.1f} s")
+
+    def started(server: Server) -> None:
+        fragment = f"#token={quote(settings.token)}" if settings.token and show_token else ""
+        out.print(f"{server.url}/{fragment}  (Ctrl+C stops)", style="bold")
+        tasks.append(asyncio.ensure_future(announce()))
+        if open_page:
+            _open(f"{server.url}/{fragment}")
+
+    problem = ""
+    try:
+        asyncio.run(server.run(started))
+    except (OSError, ValueError) as error:
+        problem = _start_problem(settings.host, settings.port, error)
+    if problem:
+        err.print(problem, style="red", markup=False)
+    else:
+        out.print(f"stopped after {server.pipeline.samples} samples")
+    if server.compiling:
+        # A thread is inside the compiler. It cannot be stopped, and to take the interpreter apart
+        # under it can crash.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1 if problem else 0)
+    if problem:
+        raise typer.Exit(1)
+
+
+def _start_problem(host: str, port: int, error: OSError | ValueError) -> str:
+    """What to tell a person who cannot start a server."""
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        return (
+            f"port {port} is in use, perhaps by another streamrnn: stop that one or choose another "
+            "port, with --port or as port under [server]; 0 takes any free one"
+        )
+    if number == errno.EACCES:
+        return f"this user may not use port {port}; choose one above 1023"
+    if number == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        return f"this machine has no address {host}; 127.0.0.1 is loopback, 0.0.0.0 stands for all"
+    return f"cannot start: {error}"
+
+
+def _open(url: str) -> None:
+    """Open the page, unless that would mean a browser in this very terminal."""
+    if sys.platform.startswith("linux") and not (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
+        return
+    # In a thread: it waits for some browsers.
+    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+
+
+def _fail(text: str) -> NoReturn:
+    err.print(text, style="red", markup=False)
+    raise typer.Exit(1)

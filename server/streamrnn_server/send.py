@@ -1,0 +1,258 @@
+"""The client of /ingest behind `streamrnn send`: lines in, acknowledgements awaited, reconnects.
+
+What was not acknowledged when a connection was lost is sent again on the next one: every line is
+taken at least once, and twice only if its acknowledgement was what got lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+import os
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+from streamrnn_server import protocol
+from streamrnn_server.access import is_loopback
+
+WINDOW = 8  # messages on their way
+CHUNK_BYTES = 1 << 15
+EXAMPLES = 5  # refused lines kept for the summary
+RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+class SendError(Exception):
+    """Sending cannot go on; the text says why and what to do."""
+
+
+class Lines(NamedTuple):
+    """One message: consecutive lines of the input, the first of them is number `first`."""
+
+    first: int
+    texts: Sequence[str]
+
+
+class Sender:
+    """Sends lines to a server and counts what became of them.
+
+    url      of the server: http://127.0.0.1:8765
+    stream   for lines that name none
+    notice   is told in words when the connection is lost and found
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        stream: str | None = None,
+        token: str = "",
+        notice: Callable[[str], object] = lambda text: None,
+    ) -> None:
+        self.url = _ingest(url, stream)
+        self.taken = 0
+        self.refused: Counter[str] = Counter()
+        self.examples: list[str] = []
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._notice = notice
+        self._unacknowledged: deque[Lines] = deque()
+        self._acknowledged = asyncio.Event()
+        self._ended = False
+
+    def refuse(self, kind: str, error: str) -> None:
+        """Count a line that is not taken."""
+        self.refused[kind] += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(error)
+
+    async def send(self, messages: asyncio.Queue[Lines | None]) -> None:
+        """Send everything up to None; returns when all is acknowledged. Raises SendError."""
+        failures = 0
+        connected = False
+        while True:
+            try:
+                async with self._connect() as connection:
+                    if failures:
+                        self._notice(f"connected to {self.url} again")
+                    connected, failures = True, 0
+                    if await self._exchange(connection, messages):
+                        return
+                reason = connection.close_reason or "the connection was lost"
+                _give_up(connection.close_code, reason)
+            except (OSError, TimeoutError, InvalidHandshake) as error:
+                if not connected:
+                    raise SendError(_unreachable(self.url, error)) from None
+                reason = str(error)
+            wait_s = RETRY_S[min(failures, len(RETRY_S) - 1)]
+            failures += 1
+            self._notice(f"{reason}; next try in {wait_s:g} s")
+            await asyncio.sleep(wait_s)
+
+    def _connect(self) -> connect:
+        host = urlsplit(self.url).hostname or ""
+        try:
+            return connect(
+                self.url,
+                additional_headers=self._headers,
+                compression=None,
+                proxy=None if is_loopback(host) else True,
+            )
+        except InvalidURI as error:
+            raise SendError(f"expected an address like http://127.0.0.1:8765: {error}") from None
+
+    async def _exchange(
+        self, connection: ClientConnection, messages: asyncio.Queue[Lines | None]
+    ) -> bool:
+        """Send on one connection as long as it lasts; whether everything is done."""
+        tasks = (
+            asyncio.create_task(self._transmit(connection, messages)),
+            asyncio.create_task(self._receive(connection)),
+        )
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return tasks[0].done() and tasks[0].result()
+        except ConnectionClosed:
+            return False
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _transmit(
+        self, connection: ClientConnection, messages: asyncio.Queue[Lines | None]
+    ) -> bool:
+        for message in list(self._unacknowledged):
+            await connection.send("\n".join(message.texts))
+        while not self._ended:
+            next_message = await messages.get()
+            if next_message is None:
+                self._ended = True
+            else:
+                self._unacknowledged.append(next_message)
+                await connection.send("\n".join(next_message.texts))
+                await self._room(WINDOW - 1)
+        await self._room(0)
+        return True
+
+    async def _room(self, most: int) -> None:
+        while len(self._unacknowledged) > most:
+            self._acknowledged.clear()
+            await self._acknowledged.wait()
+
+    async def _receive(self, connection: ClientConnection) -> None:
+        async for text in connection:
+            answer = json.loads(text)
+            message = self._unacknowledged.popleft()
+            sent = sum(1 for line in message.texts if line.strip())
+            self.taken += answer["taken"]
+            for line in answer["refused"]:
+                number = message.first + line["line"] - 1
+                error = line["error"].removeprefix(f"/ingest line {line['line']}: ")
+                self.refuse(line["kind"], f"line {number}: {error}")
+            if more := sent - answer["taken"] - len(answer["refused"]):
+                self.refused["others"] += more
+            self._acknowledged.set()
+
+
+def _ingest(url: str, stream: str | None) -> str:
+    """The address of /ingest on a server given as http://, ws:// or just host:port."""
+    base = url if "://" in url else f"http://{url}"
+    scheme, _, rest = base.partition("://")
+    scheme = {"http": "ws", "https": "wss"}.get(scheme, scheme)
+    host = rest.partition("/")[0].partition("#")[0]
+    query = f"?stream={quote(stream, safe='')}" if stream else ""
+    return f"{scheme}://{host}/ingest{query}"
+
+
+def _give_up(code: int | None, reason: str) -> None:
+    """Raises SendError if the server closed for a reason that will stay."""
+    if code == protocol.CLOSE_TOKEN:
+        raise SendError(f"{reason}; give it with --token or in STREAMRNN_TOKEN")
+    if code == 1009:
+        raise SendError(
+            f"the server takes no messages of {CHUNK_BYTES >> 10} kB ({reason}); "
+            "raise message_kb under [limits] in its configuration"
+        )
+
+
+def _unreachable(url: str, error: Exception) -> str:
+    if isinstance(error, InvalidStatus):
+        text = error.response.body.decode(errors="replace").strip() if error.response.body else ""
+        return f"{url} answers {error.response.status_code}: {text}"
+    return (
+        f"nothing answers at {url} ({error}); is the server running? "
+        "`streamrnn demo` starts one, --url names another"
+    )
+
+
+# --- input ----------------------------------------------------------------------------------------
+
+
+def read(fd: int, convert: Callable[[Lines], Lines]) -> asyncio.Queue[Lines | None]:
+    """Whole lines from a file descriptor, as they come; None at its end. `convert` may change them.
+
+    A thread reads, because on Windows no event loop can wait for a console or a pipe.
+    """
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[Lines | None] = asyncio.Queue(WINDOW)
+
+    def put(item: Lines | None) -> None:
+        asyncio.run_coroutine_threadsafe(queue.put(item), loop).result()
+
+    def read_all() -> None:
+        rest, first = b"", 1
+        with contextlib.suppress(RuntimeError, CancelledError):  # nobody listens any more
+            while chunk := os.read(fd, CHUNK_BYTES):
+                *whole, rest = (rest + chunk).split(b"\n")
+                if whole:
+                    put(convert(Lines(first, [line.decode(errors="replace") for line in whole])))
+                    first += len(whole)
+            if rest:
+                put(convert(Lines(first, [rest.decode(errors="replace")])))
+            put(None)
+
+    threading.Thread(target=read_all, name="stdin", daemon=True).start()
+    return queue
+
+
+def csv_to_json(sender: Sender) -> Callable[[Lines], Lines]:
+    """Turns lines of CSV into lines of JSON, one for one; those refused are empty."""
+    from streamrnn.streams import Refused, lines
+
+    def refuse(refused: Refused) -> None:
+        sender.refuse(refused.kind, str(refused).replace("stdin:", "line ", 1))
+
+    table = lines.Lines("stdin", "", refuse=refuse)
+    readable = True
+
+    def convert(message: Lines) -> Lines:
+        nonlocal readable
+        texts = []
+        for text in message.texts:
+            rows: list[lines.Row] = []
+            try:
+                if readable:
+                    rows = list(table.rows([text.encode()]))
+            except Refused as refused:  # without its header the rest means nothing
+                readable = False
+                refuse(refused)
+            texts += [_json(row) for row in rows] or [""]
+        return Lines(message.first, texts)
+
+    return convert
+
+
+def _json(row: Any) -> str:
+    record: dict[str, Any] = {"stream": row.key} if row.key else {}
+    if row.t is not None:
+        record["t"] = row.t
+    x = [None if math.isnan(value) else value for value in row.x]
+    return json.dumps(record | dict(zip(row.channels, x, strict=True)))
