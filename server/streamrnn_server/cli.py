@@ -175,7 +175,7 @@ def _run(server: Server, *, open_page: bool = False, show_token: bool = False) -
     try:
         asyncio.run(server.run(started))
     except (OSError, ValueError) as error:
-        problem = _start_problem(settings.host, settings.port, error)
+        problem = start_problem(settings.host, settings.port, error)
     if problem:
         err.print(problem, style="red", markup=False)
     else:
@@ -190,7 +190,7 @@ def _run(server: Server, *, open_page: bool = False, show_token: bool = False) -
         raise typer.Exit(1)
 
 
-def _start_problem(host: str, port: int, error: OSError | ValueError) -> str:
+def start_problem(host: str, port: int, error: OSError | ValueError) -> str:
     """What to tell a person who cannot start a server."""
     number = getattr(error, "errno", None)
     if number == errno.EADDRINUSE:

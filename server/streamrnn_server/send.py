@@ -205,7 +205,11 @@ def read(fd: int, convert: Callable[[Lines], Lines]) -> asyncio.Queue[Lines | No
     queue: asyncio.Queue[Lines | None] = asyncio.Queue(WINDOW)
 
     def put(item: Lines | None) -> None:
-        asyncio.run_coroutine_threadsafe(queue.put(item), loop).result()
+        coroutine = queue.put(item)
+        try:
+            asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+        finally:
+            coroutine.close()  # if the loop is closed, it was never begun
 
     def read_all() -> None:
         rest, first = b"", 1

@@ -34,7 +34,7 @@ def leaky(match: str = "*", **options: Any) -> Rule:
 
 def server(*rules: Rule, sources: Any = (), **settings: Any) -> Server:
     pipeline = Pipeline(rules or (leaky(),))
-    return Server(pipeline, sources, settings=Settings(port=0, **settings))
+    return Server(pipeline, sources, settings=Settings(**({"port": 0} | settings)))
 
 
 def address(server: Server) -> tuple[str, int]:
