@@ -1,8 +1,8 @@
 """What it costs to hand samples to viewers: the hub alone, then with real sockets.
 
-A tick brings one sample of each watched stream (1 channel, 40 outputs, 32 hidden units: those of a
-Detector) to every viewer. The last column counts samples x viewers. Beside it, the plain way: a JSON
-text for each sample and viewer.
+A tick brings one sample of each watched stream to every viewer, with as much as a Detector says of
+it: 40 outputs and 32 hidden units. The last column counts samples x viewers. Beside it, the plain
+way: a JSON text for each sample and viewer.
 """
 
 from __future__ import annotations

@@ -27,10 +27,13 @@ async def predictions(url: str) -> None:
     """Wait until a viewer has a prediction of every demo."""
     keys: dict[int, str] = {}
     waiting = set(DEMOS)
+    frames = 0
     async with connect(url.replace("http", "ws") + "/live", compression=None, proxy=None) as live:
         while waiting:
             message = await live.recv()
             if isinstance(message, bytes):
+                frames += 1
+                await live.send(p.encode(p.Ack(frames)))
                 decoded = p.decode_binary(message)
                 if isinstance(decoded, p.Samples):
                     waiting -= {keys[chunk.stream].split("/")[0] for chunk in decoded.chunks}
