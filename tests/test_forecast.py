@@ -1,23 +1,19 @@
 """The forecaster: what it computes, what it learns, and that nothing throws it off."""
 
-import csv
 import re
-from collections import deque
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import streamrnn
 from streamrnn.bank import Bank
 from streamrnn.detect import Detector
 from streamrnn.evaluate import progressive
 from streamrnn.forecast import Forecaster
 from tests import naive_forecast as naive
+from tests.recordings import lag_ratio, office, weather
 
-DATA = Path(streamrnn.__file__).parent / "demos" / "data"
 LEARNERS = [Forecaster, Detector]
 
 
@@ -231,58 +227,10 @@ def test_a_constant_is_forecast_exactly():
 # what it learns
 
 
-class LagRLS:
-    """Least squares on 24 lags for one horizon, as one would write it without much thought."""
-
-    def __init__(self, channels, ahead, lags=24, forgetting=0.9995):
-        self.P = 10 * np.eye(lags + channels)
-        self.w = np.zeros(lags + channels)
-        self.forgetting, self.ahead = forgetting, ahead
-        self.mean, self.square, self.n = np.zeros(channels), np.zeros(channels), 0
-        self.lags, self.waiting = None, deque()
-
-    def step(self, row):
-        self.n += 1
-        away = row - self.mean
-        self.mean = self.mean + away / self.n
-        self.square = self.square + away * (row - self.mean)
-        deviation = np.sqrt(self.square / self.n) + 1e-6
-        if len(self.waiting) == self.ahead:
-            f, y = self.waiting.popleft()
-            k = self.P @ f / (self.forgetting + f @ self.P @ f)
-            self.w += k * ((row[0] - y) / deviation[0] - self.w @ f)
-            self.P = (self.P - np.outer(k, f @ self.P)) / self.forgetting
-            self.P *= min(1, 1e5 / np.trace(self.P))
-        lags = self.lags = np.r_[row[0], row[0].repeat(23) if self.lags is None else self.lags[:-1]]
-        changes, levels = (lags[1:] - row[0]) / deviation[0], (row - self.mean) / deviation
-        f = np.r_[np.clip(changes, -8, 8), np.clip(levels, -8, 8), 1.0]
-        self.waiting.append((f, row[0]))
-        return row[0] + deviation[0] * np.clip(self.w @ f, -8, 8)
-
-
-def ratio(X, ahead):
-    """Error of LagRLS beside persistence's."""
-    reference = LagRLS(X.shape[1], ahead)
-    mean = np.array([reference.step(row) for row in X])[100:-ahead]
-    y, now = X[100 + ahead :, 0], X[100:-ahead, 0]
-    return abs(mean - y).mean() / abs(now - y).mean()
-
-
-def recording(file, *names):
-    """Columns of a recording that the package ships, a gap filled with the last value."""
-    with (DATA / file).open(newline="") as lines:
-        rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
-    X = np.array([[float(row[name] or "nan") for name in names] for row in rows])
-    for t in range(1, len(X)):
-        X[t] = np.where(np.isnan(X[t]), X[t - 1], X[t])
-    return X
-
-
-WEATHER = ("dewp", "humid", "wind_dir", "precip", "pressure", "visib")
 STREAMS = {
-    "temperature": lambda: recording("weather_ewr_2013.csv", "temp", "wind_speed", *WEATHER),
-    "wind": lambda: recording("weather_ewr_2013.csv", "wind_speed", "temp", *WEATHER),
-    "office": lambda: recording("ambient_temperature.csv", "value"),
+    "temperature": lambda: weather("temp"),
+    "wind": lambda: weather("wind_speed"),
+    "office": office,
     "daily": lambda: daily(5000),
     "autoregression": lambda: autoregression(5000)[:, None],
 }
@@ -303,7 +251,7 @@ def test_is_better_than_least_squares_on_lags_and_nowhere_worse_than_persistence
         X = make()
         ours = progressive(Forecaster(X.shape[1]), X)
         assert (ours < 1.0).all()
-        beside.append([ours[0] / ratio(X, 1), ours[11] / ratio(X, 12)])
+        beside.append([ours[0] / lag_ratio(X, 1), ours[11] / lag_ratio(X, 12)])
     # an autoregression asks for no more than 24 lags: there our shorter memory costs a little
     assert np.max(beside) < 1.05
     assert (np.exp(np.log(beside).mean(axis=0)) < [0.98, 0.95]).all(), beside

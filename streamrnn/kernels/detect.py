@@ -12,7 +12,7 @@ last HOLD rows.
 import math
 
 from streamrnn.kernels import forecast
-from streamrnn.kernels.forecast import KNOWN, MISS, OUTLIER, STEP, VALUE, clip, missing
+from streamrnn.kernels.forecast import CHANNEL_SIZE, MISS, OUTLIER, STEP, VALUE, clip, missing
 from streamrnn.kernels.jit import jit
 
 # the state of a detector: the forecaster's fields, then one of these
@@ -150,7 +150,7 @@ def advance(target, at, turn, states, rows, x, y):
         if not missing(now):
             miss, mean = s[at[9] + MISS * (H3 // 3)], s[at[10]]
             error = abs(now - mean) / miss if miss > 0.0 else 0.0
-            channel = s[at[0] + KNOWN * target : at[0] + KNOWN * (target + 1)]
+            channel = s[at[0] + CHANNEL_SIZE * target : at[0] + CHANNEL_SIZE * (target + 1)]
             judge(now, error, channel, s[at[11] : at[11] + SIZE], verdict)
         made = forecast.advance_one(target, at, turn, s, x[n])
         for q in range(H3):

@@ -24,20 +24,19 @@ SLOW = 1 / 500  # rate of level, spread and step
 FAST = 1 / 100  # rate of miss
 OUTLIER = 8.0  # a size beyond this many times the running mean counts as this many
 HUBER = 2.0  # an error beyond this many times miss teaches as much as this many
-TRUST_RATE = 0.002
+TRUST_RATE = 0.002  # of trust; after n rows at least TRUST_START / n
 TRUST_START = 2.0
-TAIL_RATE = 0.05
-WIDE = 2.0  # tail to begin with: 5 % of a normal error lie beyond 2.06 mean sizes
+TAIL_RATE = 0.05  # of low and high
+WIDE = 2.0  # low and high to begin with: 5 % of normal errors exceed 2.06 mean sizes
 OUTSIDE = 0.05  # share of the targets below the interval, and above it
 HUGE = 1e100  # a value beyond it counts as missing, so that nothing computed from values overflows
 TINY = 1e-290
 APART = 1e4  # sizes apart by this factor are not of one sensor in one unit
 STRANGERS = 50.0  # changes in a row that far from the usual: a channel begins anew
-WIDEST = 20.0  # tail at most: by Markov, no more than 5 % of errors exceed 20 mean sizes
-
+WIDEST = 20.0  # of low and high: by Markov, no more than 5 % of errors exceed 20 mean sizes
 
 FIELDS = (
-    "channels",  # (C, KNOWN) what is known of each channel, by the names below
+    "channels",  # (C, CHANNEL_SIZE) what is known of each channel, see below
     "lags",  # (L,) changes of the target, newest first
     "waves",  # (2, R) damped oscillators that the target drives: real, imaginary
     "f",  # (d,) features of the newest row
@@ -46,7 +45,7 @@ FIELDS = (
     "W",  # (d, H) weights
     "F",  # (d, H) features; column h: of h + 1 rows ago, whose label h + 1 ahead comes next
     "K",  # (d, H) gains of those rows
-    "ahead",  # (7, H) what is known of each horizon, by the names below
+    "ahead",  # (AHEAD_SIZE, H) what is known of each horizon, see below
     "made",  # (H, 3H) mean, lower, upper as forecast h + 1 rows ago
 )
 
@@ -58,7 +57,7 @@ LEVEL = 3  # running mean
 SPREAD = 4  # running mean distance from it
 STEP = 5  # running mean size of a change
 STRANGE = 6  # changes in a row that were of quite another size
-KNOWN = 7  # number of these names
+CHANNEL_SIZE = 7
 
 # rows of ahead
 ORIGIN = 0  # the target h + 1 rows ago; NaN: it was missing, there is nothing to learn
@@ -68,13 +67,14 @@ MISS = 3  # running mean size of the forecast's error
 TRUST = 4  # share of the learned change that is forecast; 0: persistence
 LOW = 5  # 5 % quantile of the forecast's error, in units of miss
 HIGH = 6  # 95 %
+AHEAD_SIZE = 7
 
 
 def shapes(C: int, H: int, L: int, R: int) -> list[tuple[int, ...]]:
     """Shape of each of FIELDS."""
     d = 2 * R + L + 2 * C
     return [
-        (C, KNOWN),
+        (C, CHANNEL_SIZE),
         (L,),
         (2, R),
         (d,),
@@ -83,7 +83,7 @@ def shapes(C: int, H: int, L: int, R: int) -> list[tuple[int, ...]]:
         (d, H),
         (d, H),
         (d, H),
-        (7, H),
+        (AHEAD_SIZE, H),
         (H, 3 * H),
     ]
 
@@ -161,9 +161,8 @@ def learn(y, n, ahead, W, F, K):
         change, learned = y - origin, unit * error[h]
         # a subgradient step on |change - trust learned|: persistence, where nothing can be learned
         uphill = 1.0 if change > ahead[TRUST, h] * learned else -1.0
-        trust = ahead[TRUST, h] + max(TRUST_RATE, TRUST_START / n) * uphill * clip(
-            learned / miss, 2.0
-        )
+        rate = max(TRUST_RATE, TRUST_START / n)
+        trust = ahead[TRUST, h] + rate * uphill * clip(learned / miss, 2.0)
         ahead[TRUST, h] = min(max(trust, 0.0), 1.0)
         error[h] = clip(clip(change - learned, HUBER * miss) / unit, 100.0)
     rls.learn(W, K, error)
@@ -250,12 +249,12 @@ def advance_one(target, at, turn, s, x):
     Field n of FIELDS lies at s[at[n] : at[n + 1]].
     """
     C, d, R = x.size, at[4] - at[3], turn.shape[1]
-    H = (at[10] - at[9]) // 7
-    channels, lags = s[at[0] : at[1]].reshape(C, KNOWN), s[at[1] : at[2]]
+    H = (at[10] - at[9]) // AHEAD_SIZE
+    channels, lags = s[at[0] : at[1]].reshape(C, CHANNEL_SIZE), s[at[1] : at[2]]
     waves, f, k = s[at[2] : at[3]].reshape(2, R), s[at[3] : at[4]], s[at[4] : at[5]]
     P, W = s[at[5] : at[6]].reshape(d, d), s[at[6] : at[7]].reshape(d, H)
     F, K = s[at[7] : at[8]].reshape(d, H), s[at[8] : at[9]].reshape(d, H)
-    ahead, made = s[at[9] : at[10]].reshape(7, H), s[at[10] : at[11]].reshape(H, 3 * H)
+    ahead, made = s[at[9] : at[10]].reshape(AHEAD_SIZE, H), s[at[10] : at[11]].reshape(H, 3 * H)
 
     y, channel = x[target], channels[target]
     present, known = not missing(y), channel[SEEN] > 0.0
@@ -267,8 +266,6 @@ def advance_one(target, at, turn, s, x):
         channels[c, CHANGE] = 0.0
         if not missing(x[c]):
             observe(channels[c], x[c])
-    if channel[SEEN] == 1.0 and present:
-        begin(ahead, P, k, W)
     if known and not present:
         channel[CHANGE] = made[0, 0] - channel[VALUE]
         channel[VALUE] = made[0, 0]
@@ -279,9 +276,11 @@ def advance_one(target, at, turn, s, x):
 
     for i in range(d):
         k[i] = 0.0
+    fresh = channel[SEEN] == 1.0
     if present and channel[SEEN] > START:
-        if not rls.gain(P, f, FORGETTING, TRACE_LIMIT, k):
-            rls.restart(P, PRIOR, k)
+        fresh = not rls.gain(P, f, FORGETTING, TRACE_LIMIT, k)
+    if present and fresh:
+        begin(ahead, P, k, W)
     shift(F, f)
     shift(K, k)
     for h in range(H - 1, 0, -1):
