@@ -54,7 +54,7 @@ test("times of day are as fine as the rows", () => {
 test("an axis keeps its limits until the data need others", () => {
   const first = roundExtent({ min: 0.3, max: 9.1 }, undefined);
   equal(first, { min: -2, max: 10 });
-  equal(roundExtent({ min: 2, max: 9 }, first), first);
+  equal(roundExtent({ min: 1, max: 9 }, first), first);
   equal(roundExtent({ min: 4, max: 5 }, first), { min: 3.8, max: 5.2 });
   equal(roundExtent({ min: 4, max: 14 }, first), { min: 2, max: 16 });
   equal(roundExtent({ min: Infinity, max: -Infinity }, undefined), { min: 0, max: 1 });

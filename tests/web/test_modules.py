@@ -21,7 +21,7 @@ def test_module(name: str, tmp_path: Path) -> None:
     need(ESBUILD.exists(), "esbuild, which `npm ci --ignore-scripts` in web/ installs")
     script = tmp_path / f"{name}.mjs"
     source = HERE / f"{name}.test.ts"
-    bundle = [node, ESBUILD, source, "--bundle", "--format=esm", f"--outfile={script}"]
+    bundle = [node, str(ESBUILD), str(source), "--bundle", "--format=esm", f"--outfile={script}"]
     subprocess.run(bundle, check=True, capture_output=True)
     run = subprocess.run([node, script], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

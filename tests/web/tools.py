@@ -13,7 +13,7 @@ REQUIRED = os.environ.get("STREAMRNN_REQUIRE_BROWSER") == "1"
 
 
 def need(found: T | None, what: str) -> T:
-    """`found`, or a skip that names what to install (a failure where browser tests are required)."""
+    """`found`, or a skip that names what to install; where browsers are required, a failure."""
     if found:
         return found
     text = f"this test needs {what}"

@@ -5,7 +5,7 @@ export interface Extent {
   max: number;
 }
 
-const LEAST_USED = 0.5; // an axis of which less is used shrinks
+const LEAST_USED = 0.6; // an axis of which less is used shrinks
 const EMPTY: Extent = { min: 0, max: 1 };
 
 export function widen(extent: Extent, column: Float32Array): void {

@@ -9,6 +9,7 @@ import { openSocket, type Link, type Socket } from "./socket";
 
 const HISTORY = 2000;
 const SERIES_KEPT = 4;
+const CATCH_UP_STATUSES = 2; // one may be on its way already, the second comes after what was missed
 
 export interface Feed {
   readonly catalogue: Catalogue;
@@ -38,9 +39,10 @@ export function createFeed(url: string, token: string | null, listener: FeedList
   let link: Link = { state: "connecting" };
   let hello: Hello | null = null;
   let status: Status | null = null;
-  let watched: string | null = null;
+  let watched: string | null = null; // the stream that is looked at
+  let asked = false; // the server of this connection was told so
   let hidden = false;
-  let caughtUp: { why: string; samples: number } | null = null;
+  let catchUp: { why: string; since_s: number; samples: number; statuses: number } | null = null;
 
   const socket: Socket = openSocket(url, token, {
     link(now) {
@@ -62,12 +64,13 @@ export function createFeed(url: string, token: string | null, listener: FeedList
         break;
       case "streams":
         catalogue.add(message.groups, message.streams);
-        if (watched !== null && !kept.has(watched)) watch();
+        if (!asked) watch();
         listener.changed("streams");
         break;
       case "status":
         status = message;
-        tellCaughtUp();
+        latency.heard(message.now);
+        endCatchUp();
         listener.changed("status");
         break;
       case "gap": {
@@ -87,35 +90,27 @@ export function createFeed(url: string, token: string | null, listener: FeedList
   function greet(message: Hello): void {
     const before = hello;
     hello = message;
+    asked = false;
     catalogue.reset(message);
     if (before !== null) {
       const restarted = before.epoch !== message.epoch;
-      caughtUp = { why: restarted ? "server restarted" : "connection back", samples: 0 };
-      if (restarted) restartSeries();
+      if (restarted) for (const series of kept.values()) series.restart();
+      beginCatchUp(restarted ? "server restarted" : "connection back");
     }
     if (hidden) socket.send({ type: "pause" });
     else watch();
   }
 
-  /** Sequence numbers begin anew, and a stream may have other columns than before. */
-  function restartSeries(): void {
-    for (const [key, series] of kept) {
-      const kind = catalogue.byKey(key)?.kind;
-      const same =
-        kind?.channels.length === series.channels && kind.outputs.length === series.outputs && kind.units === series.units;
-      if (same) series.restart();
-      else kept.delete(key);
-    }
-  }
-
   function watch(): void {
     const stream = watched === null ? undefined : catalogue.byKey(watched);
     if (hello === null || stream === undefined) return;
-    const series = kept.get(stream.key) ?? new Series(stream.kind);
+    const before = kept.get(stream.key);
+    const series = before?.fits(stream.kind) ? before : new Series(stream.kind);
     kept.delete(stream.key);
     kept.set(stream.key, series);
     for (const key of [...kept.keys()].slice(0, -SERIES_KEPT)) kept.delete(key);
     const after = series.next < 0 ? null : series.next - 1;
+    asked = true;
     socket.send({
       type: "watch",
       epoch: after === null ? null : hello.epoch,
@@ -145,15 +140,20 @@ export function createFeed(url: string, token: string | null, listener: FeedList
       const series = stream === undefined ? undefined : kept.get(stream.key);
       if (stream === undefined || series === undefined) continue; // no longer looked at
       const samples = series.append(chunk);
-      if (!chunk.history) arrivals.push(chunk.arrived);
-      else if (caughtUp !== null) caughtUp.samples += samples;
+      const old = chunk.history || (catchUp !== null && !(chunk.arrived > catchUp.since_s)); // NaN: long ago
+      if (!old) arrivals.push(chunk.arrived);
+      else if (catchUp !== null) catchUp.samples += samples;
     }
   }
 
-  function tellCaughtUp(): void {
-    if (caughtUp === null) return;
-    const { why, samples } = caughtUp;
-    caughtUp = null;
+  function beginCatchUp(why: string): void {
+    catchUp = { why, since_s: latency.serverNow_s(), samples: 0, statuses: 0 };
+  }
+
+  function endCatchUp(): void {
+    if (catchUp === null || ++catchUp.statuses < CATCH_UP_STATUSES) return;
+    const { why, samples } = catchUp;
+    catchUp = null;
     listener.say(samples === 0 ? why : `${why}, ${samples} samples caught up`);
   }
 
@@ -183,7 +183,7 @@ export function createFeed(url: string, token: string | null, listener: FeedList
       if (!hidden) return;
       hidden = false;
       arrivals = [];
-      caughtUp = { why: "awake again", samples: 0 };
+      beginCatchUp("awake again");
       socket.send({ type: "resume" });
       watch();
     },

@@ -4,7 +4,7 @@ const KEPT = 512;
 const OFFSET_MS = 60_000;
 
 export interface Latency {
-  /** A frame sent at `sent` (server's clock, seconds) came in now. */
+  /** What the server sent at `sent` (its clock, seconds) came in now. */
   heard(sent: number): void;
   /** What arrived at the server at `arrived` was drawn now. */
   drawn(arrived: number): void;

@@ -71,8 +71,8 @@ function frame(): void {
   const series = stream === null ? null : feed.series(stream.key);
   if (paused !== null && (series === null || paused <= series.first)) paused = null; // what was frozen is gone
   scene = stream === null || series === null ? null : sceneOf(stream, series);
-  const face = faceOf(feed, stream?.key ?? shown.stream, scene);
-  drawFace(face, feed, stream?.key ?? shown.stream);
+  const face = faceOf(feed, shown.stream, scene);
+  drawFace(face, feed, shown.stream);
   statusBar.draw(feed, stream, paused === null || series === null ? null : series.total - paused, shown.zone);
   if (railChanged) rail.draw(feed.catalogue.streams, stream?.key ?? null, feed.latency.serverNow_s(), look);
   railChanged = false;
@@ -80,9 +80,11 @@ function frame(): void {
   feed.drawn();
 }
 
+/** The stream of the address; without one the first that there is, from then on. */
 function chosenStream(): Stream | null {
-  if (shown.stream !== null) return feed.catalogue.byKey(shown.stream) ?? null;
-  return feed.catalogue.streams[0] ?? null;
+  const { streams, byKey } = feed.catalogue;
+  if (shown.stream === null && streams.length > 0) show({ stream: streams[0].key });
+  return shown.stream === null ? null : (byKey(shown.stream) ?? null);
 }
 
 function sceneOf(stream: Stream, series: Series): Scene {
@@ -163,7 +165,8 @@ function togglePause(): void {
 function moveCursor(by: number): void {
   if (scene === null || scene.newest < 0) return;
   const { series, begin, newest } = scene;
-  let row = Math.min(newest, Math.max(begin, shownRow(scene) + by));
+  const at = cursor !== null && "row" in cursor ? cursor.row : shownRow(scene); // keys may come faster than frames
+  let row = Math.min(newest, Math.max(begin, at + by));
   while (row > begin && row < newest && series.at(series.missed, row) !== 0) row += by;
   cursor = { row };
   keyed = true;

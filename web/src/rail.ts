@@ -3,7 +3,7 @@
 import { SPARK, isStale, silence_s, valueUnit, type Stream } from "./catalogue";
 import { context, element, fit, make, write } from "./dom";
 import { decimalsFor, duration, number, rate } from "./format";
-import { order, type Filter, type Sort, type Wish } from "./order";
+import { order, type Filter, type Sort } from "./order";
 import type { Look } from "./theme";
 
 const ROW_PX = 56;
@@ -36,14 +36,15 @@ export function createRail(choose: (key: string) => void, changed: () => void): 
   const rows: Row[] = [];
   let listed: Stream[] = [];
   let all: readonly Stream[] = [];
+  let serverNow = NaN;
   let chosenKey: string | null = null;
   let orderedAt = -Infinity;
   let orderedFrom: readonly Stream[] = [];
   let orderedCount = -1;
 
   const reorder = () => {
-    orderedAt = -Infinity;
     list.scrollTop = 0;
+    refreshOrder();
     changed();
   };
   query.addEventListener("input", reorder);
@@ -56,24 +57,26 @@ export function createRail(choose: (key: string) => void, changed: () => void): 
     if (row?.dataset.key !== undefined) choose(row.dataset.key);
   });
   query.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") reorder(); // the last letter may be newer than the last frame
     if (event.key === "Enter" && listed.length > 0) choose(listed[0].key);
     if (event.key === "Enter" || event.key === "Escape") list.focus();
   });
 
-  function wish(): Wish {
-    return { query: query.value, sort: sort.value as Sort, filter: filter.value as Filter };
+  function refreshOrder(): void {
+    const wish = { query: query.value, sort: sort.value as Sort, filter: filter.value as Filter };
+    listed = order(all, wish, serverNow);
+    orderedAt = performance.now();
+    orderedFrom = all;
+    orderedCount = all.length;
+    write(summary, listed.length === all.length ? `${all.length} streams` : `${listed.length} of ${all.length} streams`);
+    spacer.style.height = `${listed.length * ROW_PX}px`;
   }
 
-  function refreshOrder(streams: readonly Stream[], serverNow_s: number): void {
+  /** New streams change the order at once, new numbers only now and then, and not under the mouse. */
+  function orderIsDue(): boolean {
+    if (orderedFrom !== all || orderedCount !== all.length) return true;
     const moving = sort.value !== "name" || filter.value !== "all";
-    const due = moving && performance.now() - orderedAt > REORDER_MS && !list.matches(":hover");
-    if (orderedAt > 0 && !due && orderedFrom === streams && orderedCount === streams.length) return;
-    listed = order(streams, wish(), serverNow_s);
-    orderedAt = performance.now();
-    orderedFrom = streams;
-    orderedCount = streams.length;
-    write(summary, listed.length === streams.length ? `${streams.length} streams` : `${listed.length} of ${streams.length} streams`);
-    spacer.style.height = `${listed.length * ROW_PX}px`;
+    return moving && performance.now() - orderedAt > REORDER_MS && !list.matches(":hover");
   }
 
   function newRow(index: number): Row {
@@ -128,9 +131,10 @@ export function createRail(choose: (key: string) => void, changed: () => void): 
   return {
     draw(streams, chosen, serverNow_s, look) {
       all = streams;
+      serverNow = serverNow_s;
       const before = chosenKey;
       chosenKey = chosen;
-      refreshOrder(streams, serverNow_s);
+      if (orderIsDue()) refreshOrder();
       if (before !== chosen) reveal();
       const from = Math.max(0, Math.floor(list.scrollTop / ROW_PX) - SPARE_ROWS);
       const to = Math.min(listed.length, Math.ceil((list.scrollTop + list.clientHeight) / ROW_PX) + SPARE_ROWS);

@@ -59,11 +59,17 @@ export class Series {
     }
   }
 
+  /** Whether samples of this group can be appended: a restarted server may give a stream other columns. */
+  fits({ channels, outputs, units }: Group): boolean {
+    return channels.length === this.channels && outputs.length === this.outputs && units === this.units;
+  }
+
   /** Takes what is new in `chunk`, says how many samples that was.  What came before is skipped; what is absent leaves a gap. */
   append(chunk: Chunk): number {
-    if (chunk.channels !== this.channels || chunk.outputs !== this.outputs || chunk.units !== this.units) {
+    const { channels, outputs, units } = chunk;
+    if (channels !== this.channels || outputs !== this.outputs || units !== this.units) {
       throw new Error(
-        `stream ${chunk.stream}: chunk of ${chunk.channels}, ${chunk.outputs}, ${chunk.units} columns, ` +
+        `stream ${chunk.stream}: chunk of ${channels}, ${outputs}, ${units} columns, ` +
           `expected ${this.channels}, ${this.outputs}, ${this.units}`,
       );
     }

@@ -50,7 +50,7 @@ export function createUnitStrip(choose: (unit: number) => void): UnitStrip {
 
   function build(units: number): void {
     cells = Array.from({ length: units }, (_, unit) => {
-      const button = make("button", "unit");
+      const button = make("button", "unit-cell");
       button.type = "button";
       button.role = "radio";
       button.ariaLabel = button.title = `unit ${unit}`;
