@@ -151,7 +151,10 @@ def test_a_hidden_tab_gets_nothing_and_catches_up(
     heard: list[str | bytes] = []
 
     def listen(page: Any) -> None:
-        page.on("websocket", lambda socket: socket.on("framereceived", heard.append))
+        def take(message: str | bytes) -> None:  # playwright cannot mark a builtin as handler
+            heard.append(message)
+
+        page.on("websocket", lambda socket: socket.on("framereceived", take))
 
     def frames_until(statuses: int) -> int:
         """How many binary frames there were when so many statuses more have come."""
