@@ -17,12 +17,13 @@ from functools import partial
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Self, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import msgspec
 from websockets.asyncio.server import Server as Listener
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 
 from streamrnn.streams import Pipeline, Refused, Result
@@ -91,10 +92,11 @@ class Server:
             ring_bytes=self.settings.ring_bytes,
         )
         self.compiling = False
+        self.live = False
         self.senders = 0
         self._make_sources = tuple(sources)
         self._detail = "compiling the kernels"
-        self._live = Live(self.hub)
+        self._live = Live(self.hub, self._refuse)
         self._metrics = Metrics(pipeline, self.hub)
         self._access = Access(
             self.settings.host,
@@ -137,8 +139,10 @@ class Server:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._start.cancel()
-        self._beat.cancel()
+        tasks = (self._start, self._beat)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for source in self.sources:
             source.stop()
         self.pipeline.flush()
@@ -175,7 +179,7 @@ class Server:
             source.on_refused(self.pipeline.refuse)
             source.sink(self.pipeline.take_batch)
             source.start()
-        self._detail = ""
+        self.live, self._detail = True, ""
         log.info("live after %.1f s", time.time() - self.hub.started)
 
     def _compile(self) -> None:
@@ -201,10 +205,6 @@ class Server:
         self._live.wake()
 
     # --- what it says of itself -----------------------------------------------------------------
-
-    @property
-    def live(self) -> bool:
-        return self._start.done()
 
     def status(self) -> protocol.Status:
         now = time.time()
@@ -235,58 +235,64 @@ class Server:
 
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """The answer to a plain request; None lets the WebSocket handshake go on."""
-        url = urlsplit(request.path)
+        path, _ = _split(request)
         refusal = self._access.refusal(
             header(request.headers, "Host"), header(request.headers, "Origin")
         )
         if refusal is not None:
-            self.pipeline.refuse(Refused("access", f"request for {url.path}", refusal))
+            self._refuse("access", path, refusal)
             return pages.text(request, HTTPStatus.FORBIDDEN, f"{refusal}\n")
-        if url.path in ("/live", "/ingest"):
+        if path in ("/live", "/ingest"):
             return None
         if request.method not in ("GET", "HEAD"):
             return pages.text(request, HTTPStatus.METHOD_NOT_ALLOWED, "expected GET or HEAD\n")
-        if url.path == "/healthz":
+        if path == "/healthz":
             state = "live" if self.live else "starting"
             health = {"state": state, "detail": self._detail, "streams": len(self.hub.rings)}
             body = msgspec.json.encode(health)
             return pages.respond(request, HTTPStatus.OK, "application/json", body)
-        if url.path == "/metrics":
+        if path == "/metrics":
             if refusal := self._token_refusal(request):
                 response = pages.text(request, HTTPStatus.UNAUTHORIZED, f"{refusal}\n")
                 response.headers["WWW-Authenticate"] = "Bearer"
                 return response
             return pages.respond(request, HTTPStatus.OK, CONTENT_TYPE, self._metrics.text())
-        return pages.page(request, url.path)
+        return pages.page(request, path)
 
     async def _handle(self, connection: ServerConnection) -> None:
         """One viewer or sender. Refused by close codes: a browser shows no HTTP status here."""
         assert connection.request is not None
-        url = urlsplit(connection.request.path)
-        viewer = url.path == "/live"
+        path, query = _split(connection.request)
+        limits = self.settings
         if refusal := self._token_refusal(connection.request):
             await connection.close(protocol.CLOSE_TOKEN, refusal)
-        elif viewer and len(self.hub.viewers) >= self.settings.viewers:
-            reason = f"{self.settings.viewers} viewers are connected; see limits.viewers"
-            await connection.close(protocol.CLOSE_FULL, reason)
-        elif viewer:
+        elif path == "/live" and len(self.hub.viewers) >= limits.viewers:
+            await self._full(connection, path, f"{limits.viewers} viewers")
+        elif path == "/live":
             await self._live.serve(connection)
-        elif self.senders >= self.settings.senders:
-            reason = f"{self.settings.senders} senders are connected; see limits.senders"
-            await connection.close(protocol.CLOSE_FULL, reason)
+        elif self.senders >= limits.senders:
+            await self._full(connection, path, f"{limits.senders} senders")
         else:
             self.senders += 1
             try:
-                await self._take(connection, parse_qs(url.query).get("stream", [None])[0])
+                await self._take(connection, parse_qs(query).get("stream", [None])[0])
             except ConnectionClosed:
-                pass
+                if connection.close_code == CloseCode.MESSAGE_TOO_BIG:
+                    self._refuse("size", path, str(connection.close_reason))
             finally:
                 self.senders -= 1
+
+    async def _full(self, connection: ServerConnection, path: str, who: str) -> None:
+        reason = f"{who} are connected; see limits.{who.split()[1]}"
+        self._refuse("limit", path, reason)
+        await connection.close(protocol.CLOSE_FULL, reason)
 
     async def _take(self, connection: ServerConnection, stream: str | None) -> None:
         gone = asyncio.ensure_future(connection.wait_closed())
         await asyncio.wait({gone, self._start}, return_when=asyncio.FIRST_COMPLETED)
         gone.cancel()
+        if not self.live:  # the server stops before it was ready: what came is not taken
+            return await connection.wait_closed()
         ingest = Ingest(self.pipeline, stream)
         async for message in connection:
             await connection.send(protocol.encode(await ingest.take(message)))
@@ -297,9 +303,17 @@ class Server:
             header(request.headers, "Authorization"), [name.strip() for name in offered.split(",")]
         )
         if refusal is not None:
-            path = urlsplit(request.path).path
-            self.pipeline.refuse(Refused("access", f"request for {path}", refusal))
+            self._refuse("access", _split(request)[0], refusal)
         return refusal
+
+    def _refuse(self, kind: str, path: str, why: str) -> None:
+        self.pipeline.refuse(Refused(kind, path, why))
+
+
+def _split(request: Request) -> tuple[str, str]:
+    """Path and query. Not urlsplit: it raises for some paths, and takes //host/ for a host."""
+    path, _, query = request.path.partition("?")
+    return path, query
 
 
 def _url(host: str, port: int) -> str:

@@ -54,7 +54,7 @@ def build(path: str | Path, steps: Mapping[str, MakeStep] | None = None) -> Serv
         except Wrong as problem:
             problems.append(str(problem))
 
-    settings = attempt(_settings, read)
+    settings = attempt(server_settings, read)
     rules = [
         attempt(_rule, f"streams[{n}]", table, folder, steps or {})
         for n, table in enumerate(read.streams)
@@ -82,7 +82,7 @@ class Wrong(ValueError):
 # --- [server] and [limits] ------------------------------------------------------------------------
 
 
-def _settings(read: config.Config) -> Settings:
+def server_settings(read: config.Config) -> Settings:
     server, limits = read.server, read.limits
     for n, name in enumerate(server.hosts):
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):

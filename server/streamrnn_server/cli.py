@@ -166,7 +166,7 @@ def _run(server: Server, *, open_page: bool = False, show_token: bool = False) -
 
     def started(server: Server) -> None:
         fragment = f"#token={quote(settings.token)}" if settings.token and show_token else ""
-        out.print(f"{server.url}/{fragment}  (Ctrl+C stops)", style="bold")
+        out.print(f"{server.url}/{fragment}  (Ctrl+C stops)", style="bold", markup=False)
         tasks.append(asyncio.ensure_future(announce()))
         if open_page:
             _open(f"{server.url}/{fragment}")

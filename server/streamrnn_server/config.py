@@ -74,11 +74,16 @@ class OutputTable(msgspec.Struct, frozen=True, kw_only=True):
 class StreamsTable(msgspec.Struct, frozen=True, kw_only=True):
     match: Annotated[
         Text,
-        Meta(description="stream names it serves, * ? [abc] as in a shell; the first match counts"),
+        Meta(
+            description="stream names it serves, `* ? [abc]` as in a shell; the first match counts"
+        ),
     ]
     channels: Annotated[
         tuple[Text, ...] | None,
-        Meta(description="names in order; default: as the first sample names them"),
+        Meta(
+            description="names in order; default: as the first sample names them, "
+            "of a model value or x0, x1, ..."
+        ),
     ] = None
     units: Annotated[
         tuple[str, ...] | dict[str, str] | None,

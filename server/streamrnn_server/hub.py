@@ -89,6 +89,7 @@ class Hub:
         self.viewers: set[Viewer] = set()
         self.frames = 0  # binary messages taken by all viewers
         self.gaps = 0
+        self.cut_off = 0  # viewers that did not acknowledge
         self._overviews = Overviews(epoch)
         self._groups: dict[int, _Group] = {}  # by its number in the pipeline
         self._streams: list[_Stream] = []  # by id

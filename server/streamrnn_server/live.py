@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
@@ -21,8 +22,11 @@ _ROOM = 1 << 16  # bytes that may wait in a socket's buffer before it has no roo
 
 
 class Live:
-    def __init__(self, hub: Hub) -> None:
+    """`refuse(kind, path, why)` counts what a viewer says wrong."""
+
+    def __init__(self, hub: Hub, refuse: Callable[[str, str, str], object]) -> None:
         self._hub = hub
+        self._refuse = refuse
         self._viewers: dict[ServerConnection, Viewer] = {}
         self._ends: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -38,6 +42,7 @@ class Live:
                 try:
                     self._hub.receive(viewer, message)
                 except protocol.ProtocolError as error:
+                    self._refuse("viewer", "/live", str(error))
                     await connection.send(protocol.encode(protocol.Error(str(error))))
                 self.wake()
         except ConnectionClosed:
@@ -75,6 +80,7 @@ class Live:
 
     def _cut_off(self, connection: ServerConnection) -> None:
         del self._viewers[connection]
+        self._hub.cut_off += 1
         reason = "no acknowledgement"
         end = asyncio.ensure_future(farewell(connection, protocol.CLOSE_STALLED, reason, 1.0))
         self._ends.add(end)  # the loop holds tasks weakly

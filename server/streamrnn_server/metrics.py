@@ -82,6 +82,7 @@ class _Counts(Collector):
         yield count("samples", "Samples predicted", pipeline.samples)
         yield count("frames", "Binary messages handed to viewers", hub.frames)
         yield count("gaps", "Gaps announced to viewers", hub.gaps)
+        yield count("cut_off", "Viewers cut off for not acknowledging", hub.cut_off)
         yield gauge("viewers", "Connected viewers", len(hub.viewers))
         yield gauge("streams", "Streams seen", len(hub.rings))
         yield gauge("ring_bytes", "Memory of the rings", hub.rings.bytes)

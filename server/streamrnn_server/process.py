@@ -48,7 +48,7 @@ def on_signals(stop: Callable[[], object]) -> Iterator[None]:
         for number, handler in handlers.items():
             with contextlib.suppress(NotImplementedError):
                 loop.remove_signal_handler(number)
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            signal.signal(number, handler or signal.SIG_DFL)  # type: ignore[arg-type]
 
     def first(*_: object) -> None:
         restore(dict.fromkeys(before, signal.SIG_DFL))

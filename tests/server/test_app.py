@@ -95,6 +95,7 @@ def test_what_a_viewer_says_wrong_is_answered_and_it_goes_on():
             await rx.send(b"\x00")
             (*_, error) = await until(rx, is_a(p.Error))
             assert error.error == "expected a JSON text message, got a binary one"
+            assert s.pipeline.refused == {"viewer": 2}
             await tell(rx, p.Watch(streams=[p.WatchStream(0)]))
             await until(rx, is_a(p.Samples))
 
@@ -267,7 +268,7 @@ def test_a_viewer_that_never_acknowledges_is_cut_off(monkeypatch):
             with pytest.raises(ConnectionClosedError):
                 await lazy
             assert (rx.close_code, rx.close_reason) == (4408, "no acknowledgement")
-            assert len(s.hub.viewers) == 1
+            assert (len(s.hub.viewers), s.hub.cut_off) == (1, 1)
 
     run(main())
 
@@ -292,6 +293,7 @@ def test_one_too_many_is_turned_away_with_a_word(path, reason):
                     with pytest.raises(ConnectionClosedError):
                         await second.recv()
                     assert (second.close_code, second.close_reason) == (1013, reason)
+                    assert s.pipeline.refused["limit"] == 1
             async with open_socket(s, path) as third:
                 await third.send("{}")
                 await third.recv()
@@ -307,6 +309,9 @@ def test_a_message_beyond_the_limit_closes_its_connection_only():
             with pytest.raises(ConnectionClosedError):
                 await big.recv()
             assert big.close_code == 1009
+            while not s.pipeline.refused:
+                await asyncio.sleep(0)
+            assert s.pipeline.refused == {"size": 1}
             assert (await send(small, {"stream": "a", "value": 1}))["taken"] == 1
 
     run(main())

@@ -95,6 +95,9 @@ def test_a_checkout_without_the_bundle_says_how_to_build_it(monkeypatch):
         "/dist/",
         "/__init__.py",
         "/dist/app.js/",
+        "//[",
+        "*",
+        "http://127.0.0.1/",
     ],
 )
 def test_nothing_else_is_served(path):
