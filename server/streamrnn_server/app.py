@@ -276,9 +276,9 @@ class Server:
             self.senders += 1
             try:
                 await self._take(connection, parse_qs(query).get("stream", [None])[0])
-            except ConnectionClosed:
-                if connection.close_code == CloseCode.MESSAGE_TOO_BIG:
-                    self._refuse("size", path, str(connection.close_reason))
+            except ConnectionClosed as closed:
+                if closed.sent and closed.sent.code == CloseCode.MESSAGE_TOO_BIG:
+                    self._refuse("size", path, closed.sent.reason)
             finally:
                 self.senders -= 1
 
