@@ -122,12 +122,16 @@ def own_server() -> Iterator[Callable[..., Served]]:
         server.kill()
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    found = os.environ.get("STREAMRNN_CHROMIUM") or next(
+def chromium() -> str | None:
+    """A browser that playwright can drive; it brings none here."""
+    return os.environ.get("STREAMRNN_CHROMIUM") or next(
         filter(None, map(shutil.which, BROWSERS)), None
     )
-    path = need(found, "a browser, from the Debian package chromium")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    path = need(chromium(), "a browser, from the Debian package chromium")
     need(BUNDLE.exists(), f"the page's bundle {BUNDLE.name}, which `pip install -e .` builds")
     try:
         from playwright.sync_api import sync_playwright

@@ -4,7 +4,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { aheadOf, drawBand, drawFan, drawGaps, drawNow, type Ahead } from "./ahead";
 import { roundExtent, widen, type Extent } from "./extent";
-import { clock, day, decimalsFor, number, type Zone } from "./format";
+import { clock, date, day, decimalsFor, number, year, type Zone } from "./format";
 import type { Line } from "./lines";
 import { linePath } from "./paths";
 import type { Plot, Scene } from "./scene";
@@ -68,7 +68,7 @@ export function createChart(host: HTMLElement): Chart {
           dash: line.dash,
           width: 1,
           auto: false,
-          paths: linePath,
+          paths: linePath(() => scene.series.hole),
           points: { show: false },
         })),
       ],
@@ -160,14 +160,14 @@ function axisTexts(splits: number[], unit: string): string[] {
   return texts;
 }
 
-/** Time of day, and under it the day where it changes. */
+/** Time of day, and under it the day where it changes; or the day, and under it the year. */
 function timeTexts(splits: number[], step: number, zone: Zone): string[] {
+  const days = step >= 86_400;
   let before = "";
   return splits.map((seconds) => {
-    const date = day(seconds, zone);
-    const changed = date !== before;
-    before = date;
-    if (step >= 86_400) return day(seconds, zone, true);
-    return clock(seconds, zone, step) + (changed ? `\n${date}` : "");
+    const [upper, lower] = days ? [day(seconds, zone), year(seconds, zone)] : [clock(seconds, zone, step), date(seconds, zone)];
+    const changed = lower !== before;
+    before = lower;
+    return changed ? `${upper}\n${lower}` : upper;
   });
 }

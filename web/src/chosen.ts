@@ -68,8 +68,9 @@ function errorAbout(error: number, persistence: number, text: (value: number) =>
   if (!Number.isFinite(error)) return "running error \u00b7 not known yet";
   if (!Number.isFinite(persistence)) return "running error";
   const share = Math.round(100 * (1 - error / persistence));
-  const words = share >= 0 ? `${share}\u202f% better` : `${-share}\u202f% worse`;
-  return `running error \u00b7 ${Number.isFinite(share) ? `${words} than persistence, ` : "persistence "}${text(persistence)}`;
+  if (!Number.isFinite(share)) return `running error \u00b7 persistence ${text(persistence)}`;
+  const words = share === 0 ? "the same as" : `${Math.abs(share)}\u202f% ${share > 0 ? "better" : "worse"} than`;
+  return `running error \u00b7 ${words} persistence, ${text(persistence)}`;
 }
 
 function drawTokens(scene: Scene): void {

@@ -88,9 +88,17 @@ function parts(seconds: number, zone: Zone): Parts {
       };
 }
 
-export function day(seconds: number, zone: Zone, year = true): string {
+export function year(seconds: number, zone: Zone): string {
+  return String(parts(seconds, zone).year);
+}
+
+export function day(seconds: number, zone: Zone): string {
   const at = parts(seconds, zone);
-  return `${at.day}\u202f${MONTHS[at.month]}${year ? `\u202f${at.year}` : ""}`;
+  return `${at.day}\u202f${MONTHS[at.month]}`;
+}
+
+export function date(seconds: number, zone: Zone): string {
+  return `${day(seconds, zone)}\u202f${year(seconds, zone)}`;
 }
 
 /** Time of day, as finely as rows `step` seconds apart need it. */
@@ -103,5 +111,5 @@ export function clock(seconds: number, zone: Zone, step: number): string {
 }
 
 export function moment(seconds: number, zone: Zone, step: number): string {
-  return Number.isFinite(seconds) ? `${day(seconds, zone)} ${clock(seconds, zone, Math.min(step, 60))}` : UNKNOWN;
+  return Number.isFinite(seconds) ? `${date(seconds, zone)} ${clock(seconds, zone, step)}` : UNKNOWN;
 }

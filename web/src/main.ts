@@ -131,7 +131,7 @@ function choose(key: string): void {
     panels.otherStream();
     show({ stream: key, end: null, lines: null, unit: null });
   }
-  document.body.classList.remove("sheet-open");
+  openSheet(false);
   railChanged = true;
 }
 
@@ -182,6 +182,12 @@ function toggleLine(id: string): void {
   if (scene === null) return;
   const chosen = chosenLines(scene, shown);
   show({ lines: chosen.includes(id) ? chosen.filter((other) => other !== id) : [...chosen, id] });
+}
+
+/** On narrow screens the list of streams comes up from the bottom. */
+function openSheet(open: boolean): void {
+  document.body.classList.toggle("sheet-open", open);
+  element("sheet").ariaExpanded = String(open);
 }
 
 function applyLook(): void {
@@ -236,7 +242,7 @@ function listen(): void {
     show({ zone: shown.zone === "utc" ? "local" : "utc" });
     applyLook();
   });
-  onClick("sheet", () => document.body.classList.toggle("sheet-open"));
+  onClick("sheet", () => openSheet(!document.body.classList.contains("sheet-open")));
   onClick("save-csv", () => scene !== null && saveCsv(scene, fileName(scene)));
   onClick("save-png", () => scene !== null && savePng(element("panels"), element("chosen").innerText.replaceAll("\n", "  "), fileName(scene), look));
   onClick("copy-value", () => copy(`${element("now-value").textContent} ${element("now-unit").textContent}`.trim()));

@@ -123,7 +123,7 @@ export function createRail(choose: (key: string) => void, changed: () => void): 
     write(row.unit, valueUnit(stream.kind));
     write(row.facts, stale ? `no data for ${duration(silence_s(stream, serverNow_s))}` : rate(stream.rate_hz));
     const ago = stream.t - stream.alarm_t;
-    write(row.alarm, ago >= 0 ? `\u25bc ${duration(ago)} ago` : "");
+    write(row.alarm, ago >= 0 ? `\u25bc ${ago === 0 ? "now" : `${duration(ago)} ago`}` : "");
     row.alarm.title = ago >= 0 ? "last alarm, in the stream's own time" : "";
     drawSpark(row.spark, stream, look, stale);
   }

@@ -12,6 +12,7 @@ export const RESTART = -1;
 
 const INTERVAL_ROWS = 32;
 const LATE_INTERVALS = 10;
+const HOLE_INTERVALS = 5;
 
 export class Series {
   readonly channels: number;
@@ -103,6 +104,11 @@ export class Series {
     this.known = 0;
     this.restarted = false;
     this.generation++;
+  }
+
+  /** No line joins rows that are further apart, in seconds: nobody knows what was between them. */
+  get hole(): number {
+    return HOLE_INTERVALS * this.interval;
   }
 
   /** Rows [from, to) of a column, without copying. */

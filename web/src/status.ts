@@ -27,9 +27,11 @@ export function createStatusBar(): StatusBar {
   let said = "";
   let saidAt = -Infinity;
 
+  const isFresh = () => performance.now() - saidAt < NOTICE_MS;
+
   function drawNotice(feed: Feed, zone: Zone): void {
     const now = feed.link;
-    let text = performance.now() - saidAt < NOTICE_MS ? said : "";
+    let text = isFresh() ? said : "";
     if (now.state === "gone") {
       const [since, wait] = [(Date.now() - now.since) / 1000, Math.max(0, (now.next - Date.now()) / 1000)];
       const next = wait < 0.5 ? "trying now" : `next try in ${wait.toFixed(0)}\u202fs`;
@@ -47,9 +49,11 @@ export function createStatusBar(): StatusBar {
       const [state, text] = linkWord(feed, stream, waiting);
       link.dataset.link = state;
       write(word, text);
+      write(element("announcement"), isFresh() ? said : SPOKEN[state]);
       const { hello, status } = feed;
       write(element("server-name"), hello === null ? "" : hello.name);
-      write(element("rate"), status === null ? UNKNOWN : `${count(status.samples_per_s)}/s`);
+      const known = status !== null && feed.link.state === "open";
+      write(element("rate"), known ? `${count(status.samples_per_s)}/s` : UNKNOWN);
       drawLatency(feed);
       element("pause").setAttribute("aria-pressed", String(waiting !== null));
       write(element("pause-word"), waiting === null ? "Pause" : "Resume");
@@ -60,7 +64,8 @@ export function createStatusBar(): StatusBar {
       drawNotice(feed, zone);
       write(element("sheet-name"), stream?.key ?? "");
       const streams = feed.catalogue.streams.length;
-      write(element("sheet-count"), `${streams} stream${streams === 1 ? "" : "s"} \u25b4`);
+      const speed = known ? ` \u00b7 ${count(status.samples_per_s)}/s` : "";
+      write(element("sheet-count"), `${streams} stream${streams === 1 ? "" : "s"}${speed} \u25b4`);
       if (status !== null) drawInputs(status, zone);
     },
     say(text) {
@@ -70,7 +75,18 @@ export function createStatusBar(): StatusBar {
   };
 }
 
-function linkWord(feed: Feed, stream: Stream | null, waiting: number | null): [string, string] {
+type LinkState = "connecting" | "live" | "late" | "paused" | "gone";
+
+// Without the numbers, which would be said again every second.
+const SPOKEN: Record<LinkState, string> = {
+  connecting: "connecting",
+  live: "live",
+  late: "no new data",
+  paused: "paused",
+  gone: "server gone",
+};
+
+function linkWord(feed: Feed, stream: Stream | null, waiting: number | null): [LinkState, string] {
   switch (feed.link.state) {
     case "connecting":
       return ["connecting", "connecting"];

@@ -110,6 +110,7 @@ export function createStrip(host: HTMLElement): Strip {
     };
     for (let k = 0; k < score.length; k++) {
       const value = score[k];
+      if (k > 0 && axis[k] - axis[k - 1] > series.hole) close();
       if (value !== value) {
         close();
         continue;

@@ -11,9 +11,9 @@ export interface Look {
   blue: string;
   vermilion: string;
   series: string[]; // further channels
-  activation: string[]; // 255 colours for h = -127..127
-  activationText: string[]; // the same, pale enough to read text on
-  activationPixels: Uint32Array; // as ImageData wants them, by h + 128; the first is transparent: not sampled
+  // Activations from -127 to 127, by h + 128; the first is "not sampled".
+  activationPixels: Uint32Array; // as ImageData wants them
+  activationText: string[]; // the same for CSS, pale enough to read text on
 }
 
 const SERIES = ["green", "purple", "orange", "sky", "olive"];
@@ -43,9 +43,8 @@ export function readLook(): Look {
     blue: read("blue"),
     vermilion: read("vermilion"),
     series: SERIES.map(read),
-    activation: ramp(neutral, low, high, 1).map(css),
-    activationText: ramp(rgb(read("paper")), low, high, TEXT_STRENGTH).map(css),
     activationPixels: pixels(ramp(neutral, low, high, 1)),
+    activationText: ["", ...ramp(rgb(read("paper")), low, high, TEXT_STRENGTH).map(css)],
   };
   probe.remove();
   return look;

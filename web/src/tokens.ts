@@ -6,13 +6,14 @@ import { glyph, vocabularyText } from "./glyph";
 import type { Scene } from "./scene";
 import type { Series } from "./series";
 import type { Look } from "./theme";
+import { colourIndex, type Chosen } from "./units";
 
 const MOST_LINES = 240;
 const FIRST_ROWS = 2000;
 const TURN_TO = 0.35; // where the newest line stands after a turn, from the top
 
 export interface TokenPane {
-  draw(scene: Scene, unit: number, look: Look): void;
+  draw(scene: Scene, chosen: Chosen, look: Look): void;
   reveal(): void; // the caret moved by keys: bring it into view
 }
 
@@ -20,7 +21,7 @@ interface Painted {
   series: Series;
   generation: number;
   look: Look;
-  unit: number;
+  chosen: Chosen;
   first: number; // row of spans[0]
   until: number; // rows before it are in the pane
 }
@@ -45,14 +46,14 @@ export function createTokenPane(pane: HTMLElement, point: (row: number | null) =
   });
   pane.addEventListener("pointerleave", () => point(null));
 
-  function begin(scene: Scene, unit: number, look: Look): Painted {
+  function begin(scene: Scene, chosen: Chosen, look: Look): Painted {
     pane.replaceChildren();
     spans = [];
     line = caret = null;
     following = true;
     turnedTo = pane.scrollTop = 0;
     const first = Math.max(scene.begin, scene.end - FIRST_ROWS);
-    return { series: scene.series, generation: scene.series.generation, look, unit, first, until: first };
+    return { series: scene.series, generation: scene.series.generation, look, chosen, first, until: first };
   }
 
   function newLine(): HTMLElement {
@@ -84,8 +85,8 @@ export function createTokenPane(pane: HTMLElement, point: (row: number | null) =
   }
 
   function paint(span: HTMLElement, row: number, now: Painted): void {
-    const h = now.series.hidden(row)[now.unit];
-    span.style.backgroundColor = h === undefined || h === -128 ? "" : now.look.activationText[h + 127];
+    const h = now.series.hidden(row)[now.chosen.unit] ?? -128;
+    span.style.backgroundColor = now.look.activationText[colourIndex(h, now.chosen.scale)];
   }
 
   function turn(): void {
@@ -97,15 +98,16 @@ export function createTokenPane(pane: HTMLElement, point: (row: number | null) =
   }
 
   return {
-    draw(scene, unit, look) {
+    draw(scene, chosen, look) {
       const { series } = scene;
       if (painted?.series !== series || painted.generation !== series.generation || scene.end < painted.until) {
-        painted = begin(scene, unit, look);
+        painted = begin(scene, chosen, look);
       }
-      const recolour = painted.unit !== unit || painted.look !== look;
-      painted.unit = unit;
+      const before = painted.chosen;
+      const recolour = before.unit !== chosen.unit || before.scale !== chosen.scale || painted.look !== look;
+      painted.chosen = chosen;
       painted.look = look;
-      if (painted.until < scene.begin) painted = begin(scene, unit, look); // hidden for long
+      if (painted.until < scene.begin) painted = begin(scene, chosen, look); // hidden for long
       if (recolour) spans.forEach((span, k) => paint(span, painted!.first + k, painted!));
       for (let row = painted.until; row < scene.end; row++) {
         append(scene, row);

@@ -1,8 +1,9 @@
 // The strip of hidden units to choose from: for each a tiny heatmap of the newest characters, and what it seems to follow.
+// Many units move little, so each is coloured by its own scale, a round number that the legend tells.
 
 import { context, element, make, write } from "./dom";
 import { whatUnitsFollow, type Follow } from "./follow";
-import { number } from "./format";
+import { MINUS, number } from "./format";
 import { shownRow, type Scene } from "./scene";
 import type { Series } from "./series";
 import type { Look } from "./theme";
@@ -10,10 +11,18 @@ import type { Look } from "./theme";
 const SHOWN_ROWS = 64;
 const DRAW_MS = 200;
 const FOLLOW_MS = 10_000;
+const SCALES = [0.05, 0.1, 0.2, 0.5, 1];
+const SCALE_ROWS = 500;
+
+/** The unit that colours the text, and the activation at which its colours end. */
+export interface Chosen {
+  unit: number;
+  scale: number;
+}
 
 export interface UnitStrip {
-  /** Draws the strip; tells which unit colours the text when `wished` is null. */
-  draw(scene: Scene, wished: number | null, look: Look): number;
+  /** Draws the strip; `wished` is null as long as nobody chose a unit. */
+  draw(scene: Scene, wished: number | null, look: Look): Chosen;
 }
 
 interface Cell {
@@ -27,6 +36,7 @@ export function createUnitStrip(choose: (unit: number) => void): UnitStrip {
   const about = element("unit-about");
   let cells: Cell[] = [];
   let follows: Follow[] = [];
+  let scales: number[] = [];
   let of: Series | null = null;
   let usual: number | null = null;
   let drawnAt = -Infinity;
@@ -97,30 +107,47 @@ export function createUnitStrip(choose: (unit: number) => void): UnitStrip {
       const now = performance.now();
       if (now - followedAt > FOLLOW_MS || (follows.length === 0 && now - followedAt > DRAW_MS)) {
         follow(scene);
+        scales = scalesOf(scene);
         followedAt = now;
       }
       const unit = Math.min(series.units - 1, wished ?? usual ?? 0);
       if (unit !== chosen) mark(unit);
       const row = shownRow(scene);
-      const followed = follows.filter((one) => one.unit === unit);
-      if (followed.length > 0 && select.value !== followed[0].feature && document.activeElement !== select) select.value = followed[0].feature;
-      if (followed.length === 0 && document.activeElement !== select) select.value = "";
+      const followed = follows.find((one) => one.unit === unit)?.feature ?? "";
+      if (select.value !== followed && document.activeElement !== select) select.value = followed;
       if (row >= 0 && series.units > 0) write(about, `Unit ${unit}: ${number(series.hidden(row)[unit] / 127, 2)}`);
+      write(element("unit-low"), `${MINUS}${scales[unit]}`);
+      write(element("unit-high"), `+${scales[unit]}`);
       if (now - drawnAt > DRAW_MS || scene.cursor >= 0) {
         drawnAt = now;
-        cells.forEach(({ canvas }, k) => drawCell(canvas, scene, k, row, look));
+        cells.forEach(({ canvas }, k) => drawCell(canvas, scene, { unit: k, scale: scales[k] }, row, look));
       }
-      return unit;
+      return { unit, scale: scales[unit] };
     },
   };
 }
 
-function drawCell(canvas: HTMLCanvasElement, scene: Scene, unit: number, row: number, look: Look): void {
+/** For each unit the smallest of SCALES that its newest activations fit in. */
+function scalesOf({ series, begin, end }: Scene): number[] {
+  const largest = new Float32Array(series.units);
+  for (let row = Math.max(begin, end - SCALE_ROWS); row < end; row++) {
+    const h = series.hidden(row);
+    for (let unit = 0; unit < h.length; unit++) if (h[unit] !== -128) largest[unit] = Math.max(largest[unit], Math.abs(h[unit]));
+  }
+  return Array.from(largest, (h) => SCALES.find((scale) => h / 127 <= scale) ?? 1);
+}
+
+/** h = -128..127 as sent -> index into a colour table by h + 128, with the colours' ends at +-scale. */
+export function colourIndex(h: number, scale: number): number {
+  return h === -128 ? 0 : 128 + Math.max(-127, Math.min(127, Math.round(h / scale)));
+}
+
+function drawCell(canvas: HTMLCanvasElement, scene: Scene, { unit, scale }: Chosen, row: number, look: Look): void {
   const image = new ImageData(SHOWN_ROWS, 1);
   const pixels = new Uint32Array(image.data.buffer);
   for (let k = 0; k < SHOWN_ROWS; k++) {
     const at = row - SHOWN_ROWS + 1 + k;
-    pixels[k] = at < scene.begin ? 0 : look.activationPixels[scene.series.hidden(at)[unit] + 128];
+    pixels[k] = at < scene.begin ? 0 : look.activationPixels[colourIndex(scene.series.hidden(at)[unit], scale)];
   }
   context(canvas).putImageData(image, 0, 0);
 }
