@@ -150,7 +150,11 @@ class Server:
         await asyncio.gather(
             *(farewell(c, 1001, "the server stops", _STOP_S) for c in list(self._connections))
         )
-        await self._listener.wait_closed()
+        closed = asyncio.ensure_future(self._listener.wait_closed())
+        while not closed.done():  # a connection accepted just now may still come up
+            for connection in self._connections:
+                connection.transport.abort()
+            await asyncio.wait({closed}, timeout=0.1)
         log.info("stopped after %d samples", self.pipeline.samples)
 
     async def ready(self) -> None:

@@ -1,6 +1,6 @@
 """Who gets what: streams and their rings, viewers and their cursors. No sockets, no clock.
 
-The shell (app.py) calls `publish` with what the pipeline made, and hands out what is due:
+The shell (live.py) hands out what is due of what the pipeline published:
 
     hub.tick(now)
     for each viewer: while its socket has room and (messages := hub.take(viewer)): send them

@@ -8,6 +8,7 @@ import json
 import socket
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from streamrnn_server import protocol as p
 from streamrnn_server.app import Server, Settings
@@ -70,12 +71,14 @@ async def until(connection: ClientConnection, wanted: Any) -> list[Any]:
     found: list[Any] = []
     while not (found and wanted(found[-1])):
         found.append(decoded(await connection.recv()))
-        frames = connection.frames = getattr(connection, "frames", 0) + isinstance(
-            found[-1], p.Samples | p.Overview
-        )
-        if frames % p.ACK_EVERY == 0 and isinstance(found[-1], p.Samples | p.Overview):
-            await tell(connection, p.Ack(frames))
+        if isinstance(found[-1], p.Samples | p.Overview):
+            received = _frames[connection] = _frames.get(connection, 0) + 1
+            if received % p.ACK_EVERY == 0:
+                await tell(connection, p.Ack(received))
     return found
+
+
+_frames: WeakKeyDictionary[ClientConnection, int] = WeakKeyDictionary()
 
 
 def is_a(*kinds: type) -> Any:

@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 import pytest
-from streamrnn_server import app, hub
+from streamrnn_server import app, hub, live
 from streamrnn_server import protocol as p
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
@@ -269,6 +269,36 @@ def test_a_viewer_that_never_acknowledges_is_cut_off(monkeypatch):
                 await lazy
             assert (rx.close_code, rx.close_reason) == (4408, "no acknowledgement")
             assert (len(s.hub.viewers), s.hub.cut_off) == (1, 1)
+
+    run(main())
+
+
+def test_a_viewer_whose_socket_stays_full_costs_little_and_is_cut_off(monkeypatch):
+    for name in ("WINDOW", "ACK_EVERY"):  # credit would stop it long before its socket is full
+        monkeypatch.setattr(hub, name, 1_000_000)
+
+    async def main():
+        rule = leaky(channels=tuple(f"x{i}" for i in range(200)))
+        async with server(rule) as s, sender(s) as tx:
+            row = [0.0] * 200
+            await send(tx, {"stream": "a", "x": row})
+            s.pipeline.flush()
+            sock = await stalled(s)
+            await sock_tell(sock, p.Watch(streams=[p.WatchStream(0)]))
+            largest = 0
+            while largest < live._ROOM:
+                await send(tx, *([{"stream": "a", "x": row}] * 100))
+                (viewer,) = s._live._viewers
+                largest = max(largest, viewer.transport.get_write_buffer_size())
+            for _ in range(10):
+                await send(tx, *([{"stream": "a", "x": row}] * 100))
+                largest = max(largest, viewer.transport.get_write_buffer_size())
+            assert largest < live._ROOM + 2 * hub.FRAME_BYTES
+            monkeypatch.setattr(hub, "STALL_S", 0.0)
+            while s.hub.viewers:
+                await send(tx, {"stream": "a", "x": row})
+            assert s.hub.cut_off == 1
+            sock.close()
 
     run(main())
 
