@@ -132,7 +132,7 @@ def watch(url: str, viewers: int, streams: int, pipe: Connection) -> None:
         await asyncio.gather(*(one() for _ in range(viewers)), return_exceptions=True)
 
     asyncio.run(main())
-    pipe.send((len(late), np.percentile(late, (50, 99)).tolist()))
+    pipe.send(np.percentile(late, (50, 99)).tolist())
 
 
 def sockets(viewers: int, streams: int, ticks: int = 150) -> None:
@@ -155,9 +155,9 @@ def sockets(viewers: int, streams: int, ticks: int = 150) -> None:
                 await asyncio.sleep(max(0.0, start + (n + 1) * TICK_S - time.perf_counter()))
             frames, cpu = server.hub.frames - frames, time.process_time() - cpu
             share = cpu / (time.perf_counter() - start)
-        received, (p50, p99) = await asyncio.to_thread(here.recv)
+        assert server.hub.gaps == 0  # a busy machine makes frames larger and fewer
+        p50, p99 = await asyncio.to_thread(here.recv)
         await asyncio.to_thread(child.join)
-        assert received >= ticks * viewers * 0.9, "viewers were left behind"
         name = f"{viewers} viewers of {streams} streams, sockets, 30 Hz"
         row(name, cpu, ticks * streams * viewers, frames)
         ms = (share * 100, p50 * 1e3, p99 * 1e3)
