@@ -35,6 +35,7 @@ function streams(...keys: string[]): readonly Stream[] {
 test("numbers have four digits and a real minus", () => {
   equal([21.456, 0.012345, 1012.3, -3.1].map((value) => number(value)), ["21.46", "0.01235", "1012", "\u22123.100"]);
   equal([number(NaN), number(0), number(1e9), number(-0.0001, 2)], ["\u2013", "0.00", "1.000e+9", "0.00"]);
+  equal([1234, -12_345, 294_912.5].map((value) => number(value, 0).replaceAll("\u202f", " ")), ["1234", "\u221212 345", "294 913"]);
   equal([999, 9.99, 0.02].map(decimalsFor), [1, 3, 5]);
 });
 

@@ -15,11 +15,9 @@ export interface Stream {
   id: number;
   key: string;
   kind: Kind;
-  seq: number;
   t: number; // event time of the newest sample
   arrived: number; // server's clock
   value: number;
-  forecast: number;
   rate_hz: number;
   error_ratio: number; // running error / persistence's
   score: number;
@@ -71,12 +69,10 @@ export function createCatalogue(): Catalogue {
       for (let k = 0; k < frame.n; k++) {
         const stream = ids.get(frame.id[k]);
         if (stream === undefined) continue; // announced in a message still to come
-        stream.seq = frame.seq[k];
         stream.t = frame.t[k];
         stream.arrived = frame.arrived[k];
         stream.alarm_t = frame.alarm_t[k];
         stream.value = frame.value[k];
-        stream.forecast = frame.forecast[k];
         stream.rate_hz = frame.rate_hz[k];
         stream.error_ratio = frame.error_ratio[k];
         stream.score = frame.score[k];
@@ -96,11 +92,9 @@ function newStream(info: StreamInfo, kind: Kind): Stream {
     id: info.id,
     key: info.key,
     kind,
-    seq: info.seq,
     t: NaN,
     arrived: NaN,
     value: values.at(-1) ?? NaN,
-    forecast: NaN,
     rate_hz: NaN,
     error_ratio: NaN,
     score: NaN,

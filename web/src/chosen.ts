@@ -1,29 +1,10 @@
 // The head of the chosen stream: its newest value, what is expected next and how good such expectations have been.
 
+import { decimalsOf } from "./decimals";
 import { element, write } from "./dom";
-import { decimalsFor, moment, number, UNKNOWN } from "./format";
-import type { Scene } from "./scene";
+import { moment, number, UNKNOWN } from "./format";
 import { glyph, vocabularyText } from "./glyph";
-
-const SIZE_ROWS = 120; // the newest rows decide how many decimals are shown
-const SIZE_EVERY = 16;
-
-const decided = new WeakMap<Float32Array, { end: number; decimals: number }>();
-
-/** Decimals for values of one column, the same while they move. */
-export function decimalsOf(scene: Scene, column: Float32Array): number {
-  const { series, begin, end } = scene;
-  const known = decided.get(column);
-  if (known !== undefined && end >= known.end && end < known.end + SIZE_EVERY) return known.decimals;
-  let size = 0;
-  for (let row = Math.max(begin, end - SIZE_ROWS); row < end; row++) {
-    const value = Math.abs(series.at(column, row));
-    if (value > size) size = value;
-  }
-  const decimals = decimalsFor(size);
-  decided.set(column, { end, decimals });
-  return decimals;
-}
+import type { Scene } from "./scene";
 
 export function drawChosen(scene: Scene): void {
   write(element("stream-key"), scene.stream.key);
@@ -31,7 +12,10 @@ export function drawChosen(scene: Scene): void {
   else drawSensor(scene);
 }
 
-function figure(name: "now" | "next" | "error", value: string, unit: string, about: string, title: string): void {
+/** One number of the head; no value: the step does not tell it. */
+function figure(name: "now" | "next" | "error", value: string | null, unit: string, about: string, title: string): void {
+  element(`${name}-figure`).hidden = value === null;
+  if (value === null) return;
   write(element(`${name}-value`), value);
   write(element(`${name}-unit`), unit);
   const line = element(`${name}-about`);
@@ -56,11 +40,11 @@ function drawSensor(scene: Scene): void {
 
   const [lower, upper] = [output(fan?.lower[0]), output(fan?.upper[0])];
   const band = Number.isFinite(lower) ? `90\u202f% ${text(lower)} to ${text(upper)}` : "";
-  figure("next", text(output(fan?.mean[0])), fan === undefined ? "" : unit, fan === undefined ? "this step makes no forecast" : `next step \u00b7 ${band}`,
+  figure("next", fan === undefined ? null : text(output(fan.mean[0])), unit, `next step \u00b7 ${band}`,
     "forecast of the next sample, and the interval that should hold 90 of 100 samples");
 
   const [error, persistence] = [output(roles.error), output(roles.errorPersistence)];
-  figure("error", text(error), roles.error < 0 ? "" : unit, errorAbout(error, persistence, text),
+  figure("error", roles.error < 0 ? null : text(error), unit, errorAbout(error, persistence, text),
     "running mean absolute error of the one-step forecast, beside that of saying: the same as now");
 }
 

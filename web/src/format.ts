@@ -5,6 +5,8 @@ export type Zone = "local" | "utc";
 export const MINUS = "\u2212";
 export const UNKNOWN = "\u2013";
 
+const THOUSANDS = /\d(?=(\d{3})+(\.|$))/g;
+
 /** Decimals that show four significant digits of values up to `size`. */
 export function decimalsFor(size: number): number {
   if (!(size > 0)) return 2;
@@ -14,8 +16,10 @@ export function decimalsFor(size: number): number {
 export function number(value: number, decimals = decimalsFor(Math.abs(value))): string {
   if (!Number.isFinite(value)) return UNKNOWN;
   const size = Math.abs(value);
-  const text = size >= 1e7 || (size > 0 && size < 1e-5) ? size.toExponential(3) : size.toFixed(decimals);
-  return value < 0 && Number(text) !== 0 ? MINUS + text : text;
+  const plain = size < 1e7 && (size === 0 || size >= 1e-5);
+  const text = plain ? size.toFixed(decimals) : size.toExponential(3);
+  const grouped = plain && size >= 1e4 ? text.replace(THOUSANDS, "$&\u202f") : text;
+  return value < 0 && Number(text) !== 0 ? MINUS + grouped : grouped;
 }
 
 export function withUnit(text: string, unit: string): string {

@@ -4,7 +4,6 @@ import { element, make, write } from "./dom";
 import { number, UNKNOWN } from "./format";
 import { glyph, vocabularyText } from "./glyph";
 import { shownRow, type Scene } from "./scene";
-import { tailOf } from "./tokens";
 
 const TAIL = 12;
 
@@ -36,7 +35,7 @@ export function createGuesses(): (scene: Scene) => void {
     if (row < 0) return;
     const output = (index: number) => (index < 0 ? NaN : series.at(series.y[index], row));
     const character = vocabularyText(kind, series.at(series.x[0], row));
-    write(element("guess-after"), tailOf(scene, row, TAIL));
+    write(element("guess-after"), tailOf(scene, row));
     write(element("guess-surprise"), `${glyph(character)} surprised by ${number(output(roles.surprise), 2)} bits`);
     const followed = row + 1 < scene.end && series.at(series.missed, row + 1) === 0;
     const came = followed ? vocabularyText(kind, series.at(series.x[0], row + 1)) : null;
@@ -52,4 +51,14 @@ export function createGuesses(): (scene: Scene) => void {
       root.classList.toggle("right", came !== null && guessed === came);
     });
   };
+}
+
+/** The character of a row and those before it. */
+function tailOf(scene: Scene, row: number): string {
+  let text = "";
+  for (let k = Math.max(scene.begin, row - TAIL + 1); k <= row; k++) {
+    const known = scene.series.at(scene.series.missed, k) === 0;
+    text += known ? glyph(vocabularyText(scene.kind, scene.series.at(scene.series.x[0], k))) : "\u2026";
+  }
+  return text;
 }

@@ -4,11 +4,7 @@ import type { Kind } from "./catalogue";
 import { element, make } from "./dom";
 import { withUnit } from "./format";
 
-let drawn: Kind | null = null;
-
 export function drawHow(kind: Kind): void {
-  if (drawn === kind) return;
-  drawn = kind;
   for (const part of element("how").querySelectorAll<HTMLElement>("[data-kind]")) part.hidden = part.dataset.kind !== kind.kind;
   const facts: [string, string][] =
     kind.kind === "tokens"

@@ -1,7 +1,7 @@
 // Time from a sample's arrival at the server to its picture on this screen, as quantiles over the newest of them.
 
 const KEPT = 512;
-const OFFSET_MS = 60_000;
+const OFFSET_S = 60;
 
 export interface Latency {
   /** What the server sent at `sent` (its clock, seconds) came in now. */
@@ -24,7 +24,7 @@ export function createLatency(now_s: () => number = () => Date.now() / 1000): La
   return {
     heard(sent) {
       const difference = now_s() - sent;
-      if (now_s() - since > OFFSET_MS / 1000) {
+      if (now_s() - since > OFFSET_S) {
         offset = Math.min(candidate, difference);
         candidate = Infinity;
         since = now_s();

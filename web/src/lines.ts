@@ -15,7 +15,6 @@ export interface Choice {
 
 export interface Line {
   choice: Choice;
-  part: "measured" | "forecast" | "other" | "baseline";
   column: (series: Series) => Float32Array;
   colour: string;
   dash: number[];
@@ -62,11 +61,10 @@ export function linesOf(kind: Kind, chosen: readonly string[], look: Look): Line
   choices.forEach((choice, index) => {
     if (!chosen.includes(choice.id)) return;
     const { colour, dash } = lookOf(kind, choice, index, look);
-    const part = index === 0 ? "measured" : choice.name === "running mean" ? "baseline" : "other";
-    lines.push({ choice, part, column: choice.column, colour, dash });
+    lines.push({ choice, column: choice.column, colour, dash });
     if (!kind.roles.fans.has(choice.channel)) return;
     const column = (series: Series) => series.expected.get(choice.channel)!;
-    lines.push({ choice, part: "forecast", column, colour: look.blue, dash: index === 0 ? [] : dash });
+    lines.push({ choice, column, colour: look.blue, dash });
   });
   return lines.reverse();
 }

@@ -9,7 +9,7 @@ import { listenToGestures } from "./gestures";
 import { fillHelp, listenToKeys, type Key } from "./keys";
 import { chosenLines, createPanels, viewOf } from "./panels";
 import { createRail } from "./rail";
-import { copyText, fileName, saveCsv, savePng } from "./save";
+import { copyText, fileName, newestAsText, saveCsv, savePng } from "./save";
 import { shownRow, timeOf, xOf, type Scene } from "./scene";
 import type { Series } from "./series";
 import { limits, pan, zoomAt, type Span } from "./span";
@@ -113,7 +113,8 @@ function drawScene(now: Scene): void {
   if (keyed) panels.reveal();
   keyed = false;
   element("live").setAttribute("aria-pressed", String(shown.end === null && paused === null));
-  document.title = `${now.stream.key} \u00b7 streamrnn`;
+  const title = `${now.stream.key} \u00b7 streamrnn`;
+  if (document.title !== title) document.title = title;
 }
 
 // ---- what the user does
@@ -244,8 +245,12 @@ function listen(): void {
   });
   onClick("sheet", () => openSheet(!document.body.classList.contains("sheet-open")));
   onClick("save-csv", () => scene !== null && saveCsv(scene, fileName(scene)));
-  onClick("save-png", () => scene !== null && savePng(element("panels"), element("chosen").innerText.replaceAll("\n", "  "), fileName(scene), look));
-  onClick("copy-value", () => copy(`${element("now-value").textContent} ${element("now-unit").textContent}`.trim()));
+  onClick("save-png", () => {
+    if (scene === null) return;
+    const title = `${scene.stream.key} \u00b7 ${element("readout").textContent}`;
+    savePng(element("panels"), title, fileName(scene), look);
+  });
+  onClick("copy-value", () => scene !== null && copy(newestAsText(scene)));
   onClick("copy-command", () => copy(element("command").textContent ?? ""));
   element("token-form").addEventListener("submit", (event) => {
     event.preventDefault();

@@ -1,6 +1,7 @@
 // Everything that shows the chosen stream, drawn from one scene: head, tabs, and the panels of the view that is open.
 
 import type { Shown, View } from "./address";
+import type { Kind } from "./catalogue";
 import { createChart } from "./chart";
 import { drawChosen } from "./chosen";
 import { element } from "./dom";
@@ -52,11 +53,12 @@ export function createPanels(listener: PanelListener): Panels {
   const drawGuesses = createGuesses();
   const speak = createTwin();
   const cursorLine = element("cursor-line");
+  let explained: Kind | null = null;
   let lines: Line[] = [];
-  let linesFor: [Scene["kind"], Look, string] | null = null;
+  let linesFor: [Kind, Look, string] | null = null;
 
   function linesNow(scene: Scene, chosen: string[], look: Look): Line[] {
-    const wanted: [Scene["kind"], Look, string] = [scene.kind, look, chosen.join()];
+    const wanted: [Kind, Look, string] = [scene.kind, look, chosen.join()];
     if (linesFor === null || wanted.some((part, k) => part !== linesFor![k])) lines = linesOf(scene.kind, chosen, look);
     linesFor = wanted;
     return lines;
@@ -90,7 +92,8 @@ export function createPanels(listener: PanelListener): Panels {
           drawGuesses(scene);
           break;
         case "how":
-          drawHow(scene.kind);
+          if (explained !== scene.kind) drawHow(scene.kind);
+          explained = scene.kind;
           break;
       }
     },

@@ -1,13 +1,12 @@
 // Over the chart: which lines are drawn, with their values; everything that is known of the row under the cursor; the legend.
 
-import { decimalsOf } from "./chosen";
+import type { Kind } from "./catalogue";
+import { decimalsOf } from "./decimals";
 import { element, make, write } from "./dom";
 import { moment, number, withUnit } from "./format";
 import { choicesOf, lookOf, type Choice } from "./lines";
-import { shownRow, type Scene } from "./scene";
-import { reasonOf } from "./strip";
+import { reasonOf, shownRow, type Scene } from "./scene";
 import type { Look } from "./theme";
-import type { Kind } from "./catalogue";
 
 const DRAW_MS = 100; // numbers that change faster cannot be read
 

@@ -1,6 +1,7 @@
 // What leaves the page: a value to the clipboard, the chart as PNG, the window as CSV.
 
 import { make } from "./dom";
+import { vocabularyText } from "./glyph";
 import type { Scene } from "./scene";
 import type { Look } from "./theme";
 
@@ -16,6 +17,13 @@ export async function copyText(text: string): Promise<boolean> {
   const done = document.execCommand("copy");
   area.remove();
   return done;
+}
+
+/** The newest value as other programs read it: all digits of the float32, then the unit. */
+export function newestAsText({ kind, series, newest }: Scene): string {
+  const value = newest < 0 ? NaN : series.at(series.x[kind.target], newest);
+  if (kind.kind === "tokens") return vocabularyText(kind, value);
+  return `${Number(value.toPrecision(7))} ${kind.channels[kind.target].unit}`.trim();
 }
 
 /** All canvases in `panels` where they stand, on paper, under a title. */

@@ -38,3 +38,10 @@ export function timeOf(scene: Scene, plot: Plot, x: number): number {
 export function shownRow(scene: Scene): number {
   return scene.cursor >= 0 ? scene.cursor : scene.newest;
 }
+
+/** Why there was an alarm at a row. */
+export function reasonOf(scene: Scene, row: number): string {
+  const { reason } = scene.kind.roles;
+  const code = reason < 0 ? NaN : scene.series.at(scene.series.y[reason], row);
+  return scene.kind.reasons[code] || "no reason given";
+}

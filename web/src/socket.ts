@@ -46,6 +46,7 @@ export function openSocket(url: string, token: string | null, listener: Listener
 
   function connect(): void {
     window.clearTimeout(timer);
+    socket?.close();
     if (lostAt === null) listener.link({ state: "connecting" });
     frames = acknowledged = 0;
     heard = Date.now();

@@ -24,7 +24,7 @@ export function limits(span: Span, series: Series, now: number, ahead: number): 
   return { min: end - span.rows * series.interval, max: end + margin };
 }
 
-export function zoom(span: Span, factor: number, most: number): Span {
+function zoom(span: Span, factor: number, most: number): Span {
   return { ...span, rows: Math.min(most, Math.max(LEAST_ROWS, span.rows * factor)) };
 }
 

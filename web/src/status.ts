@@ -59,7 +59,7 @@ export function createStatusBar(): StatusBar {
       write(element("pause-word"), waiting === null ? "Pause" : "Resume");
       const badge = element("badge");
       badge.hidden = waiting === null;
-      write(badge, waiting === null ? "" : `${count(waiting).replace(/\.0$/, "")}`);
+      write(badge, waiting === null ? "" : waiting < 1000 ? String(waiting) : count(waiting));
       badge.title = "samples that wait";
       drawNotice(feed, zone);
       write(element("sheet-name"), stream?.key ?? "");

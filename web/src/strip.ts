@@ -3,7 +3,7 @@
 
 import { context, fit, make } from "./dom";
 import { moment } from "./format";
-import { xOf, type Plot, type Scene } from "./scene";
+import { reasonOf, xOf, type Plot, type Scene } from "./scene";
 import type { Look } from "./theme";
 
 const MOST_BUTTONS = 60;
@@ -146,12 +146,6 @@ function alarmRows(scene: Scene): number[] {
   const rows: number[] = [];
   for (let k = 0; k < alarm.length; k++) if (alarm[k] > 0) rows.push(scene.from + k);
   return rows;
-}
-
-export function reasonOf(scene: Scene, row: number): string {
-  const { reason } = scene.kind.roles;
-  const code = reason < 0 ? NaN : scene.series.at(scene.series.y[reason], row);
-  return scene.kind.reasons[code] || "no reason given";
 }
 
 function alarmText(scene: Scene, row: number): string {

@@ -50,6 +50,11 @@ export function readLook(): Look {
   return look;
 }
 
+/** Where in the tables by h + 128 the colour of h is, when the ends of the colours stand for +-scale. */
+export function colourIndex(h: number, scale: number): number {
+  return h === -128 ? 0 : 128 + Math.max(-127, Math.min(127, Math.round(h / scale)));
+}
+
 /** -127..127 from `low` through `neutral` to `high`, the ends mixed to `strength`. */
 function ramp(neutral: RGB, low: RGB, high: RGB, strength: number): RGB[] {
   return Array.from({ length: 255 }, (_, k) => {

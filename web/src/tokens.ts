@@ -2,13 +2,13 @@
 // while they are read: new text fills the pane downwards, and a full pane turns like a page.
 
 import { make } from "./dom";
-import { glyph, vocabularyText } from "./glyph";
+import { vocabularyText } from "./glyph";
 import type { Scene } from "./scene";
 import type { Series } from "./series";
-import type { Look } from "./theme";
-import { colourIndex, type Chosen } from "./units";
+import { colourIndex, type Look } from "./theme";
+import type { Chosen } from "./units";
 
-const MOST_LINES = 240;
+const MOST_LINES = 200;
 const FIRST_ROWS = 2000;
 const TURN_TO = 0.35; // where the newest line stands after a turn, from the top
 
@@ -131,13 +131,4 @@ export function createTokenPane(pane: HTMLElement, point: (row: number | null) =
 
 function missedText(missed: number): string {
   return missed > 0 ? ` ${missed} characters missed ` : " server restarted ";
-}
-
-/** The characters before a row and the row's own, for a caption. */
-export function tailOf(scene: Scene, row: number, length: number): string {
-  let text = "";
-  for (let k = Math.max(scene.begin, row - length + 1); k <= row; k++) {
-    text += scene.series.at(scene.series.missed, k) === 0 ? glyph(vocabularyText(scene.kind, scene.series.at(scene.series.x[0], k))) : "\u2026";
-  }
-  return text;
 }

@@ -1,11 +1,10 @@
 // The chart in words, for those who listen: said politely and not more often than every five seconds.
 
-import { decimalsOf } from "./chosen";
+import { decimalsOf } from "./decimals";
 import { element, write } from "./dom";
 import { moment, number, withUnit } from "./format";
 import { glyph, vocabularyText } from "./glyph";
-import type { Scene } from "./scene";
-import { reasonOf } from "./strip";
+import { reasonOf, type Scene } from "./scene";
 
 const EVERY_MS = 5000;
 const ALARM_ROWS = 2000;

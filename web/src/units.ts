@@ -1,12 +1,12 @@
 // The strip of hidden units to choose from: for each a tiny heatmap of the newest characters, and what it seems to follow.
 // Many units move little, so each is coloured by its own scale, a round number that the legend tells.
 
-import { context, element, make, write } from "./dom";
+import { context, element, fit, make, write } from "./dom";
 import { whatUnitsFollow, type Follow } from "./follow";
 import { MINUS, number } from "./format";
 import { shownRow, type Scene } from "./scene";
 import type { Series } from "./series";
-import type { Look } from "./theme";
+import { colourIndex, type Look } from "./theme";
 
 const SHOWN_ROWS = 64;
 const DRAW_MS = 200;
@@ -25,16 +25,13 @@ export interface UnitStrip {
   draw(scene: Scene, wished: number | null, look: Look): Chosen;
 }
 
-interface Cell {
-  button: HTMLButtonElement;
-  canvas: HTMLCanvasElement;
-}
-
 export function createUnitStrip(choose: (unit: number) => void): UnitStrip {
   const host = element("units");
   const select = element<HTMLSelectElement>("follows");
   const about = element("unit-about");
-  let cells: Cell[] = [];
+  const canvas = make("canvas"); // one for all: a hundred canvases would be a hundred layers to compose
+  const strips = new OffscreenCanvas(SHOWN_ROWS, 1); // a row of pixels for each unit
+  let cells: HTMLButtonElement[] = [];
   let follows: Follow[] = [];
   let scales: number[] = [];
   let of: Series | null = null;
@@ -48,30 +45,27 @@ export function createUnitStrip(choose: (unit: number) => void): UnitStrip {
     if (found !== undefined) choose(found.unit);
   });
   host.addEventListener("keydown", (event) => {
-    const columns = Math.max(1, Math.round(host.clientWidth / (cells[0]?.button.offsetWidth ?? 1)));
+    const columns = Math.max(1, Math.round(host.clientWidth / (cells[0]?.offsetWidth ?? 1)));
     const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
     if (by === undefined || cells.length === 0) return;
     event.preventDefault();
     event.stopPropagation();
     const next = Math.min(cells.length - 1, Math.max(0, chosen + by));
     choose(next);
-    cells[next].button.focus();
+    cells[next].focus();
   });
 
   function build(units: number): void {
+    strips.height = units;
     cells = Array.from({ length: units }, (_, unit) => {
-      const button = make("button", "unit-cell");
-      button.type = "button";
-      button.role = "radio";
-      button.ariaLabel = button.title = `unit ${unit}`;
-      const canvas = make("canvas");
-      canvas.width = SHOWN_ROWS;
-      canvas.height = 1;
-      button.append(canvas);
-      button.addEventListener("click", () => choose(unit));
-      return { button, canvas };
+      const cell = make("button", "unit-cell");
+      cell.type = "button";
+      cell.role = "radio";
+      cell.ariaLabel = cell.title = `unit ${unit}`;
+      cell.addEventListener("click", () => choose(unit));
+      return cell;
     });
-    host.replaceChildren(...cells.map(({ button }) => button));
+    host.replaceChildren(canvas, ...cells);
   }
 
   function follow(scene: Scene): void {
@@ -88,9 +82,32 @@ export function createUnitStrip(choose: (unit: number) => void): UnitStrip {
 
   function mark(unit: number): void {
     chosen = unit;
-    cells.forEach(({ button }, k) => {
-      button.ariaChecked = String(k === unit);
-      button.tabIndex = k === unit ? 0 : -1;
+    cells.forEach((cell, k) => {
+      cell.ariaChecked = String(k === unit);
+      cell.tabIndex = k === unit ? 0 : -1;
+    });
+  }
+
+  function drawCells(scene: Scene, row: number, look: Look): void {
+    const image = new ImageData(SHOWN_ROWS, strips.height);
+    const pixels = new Uint32Array(image.data.buffer);
+    for (let k = 0; k < SHOWN_ROWS; k++) {
+      const at = row - SHOWN_ROWS + 1 + k;
+      if (at < scene.begin) continue;
+      const h = scene.series.hidden(at);
+      for (let unit = 0; unit < h.length; unit++) {
+        pixels[unit * SHOWN_ROWS + k] = look.activationPixels[colourIndex(h[unit], scales[unit])];
+      }
+    }
+    strips.getContext("2d")!.putImageData(image, 0, 0);
+    fit(canvas, host.clientWidth, host.scrollHeight);
+    const ctx = context(canvas);
+    ctx.setTransform(window.devicePixelRatio, 0, 0, window.devicePixelRatio, 0, 0);
+    ctx.clearRect(0, 0, canvas.width, canvas.height);
+    ctx.imageSmoothingEnabled = false;
+    cells.forEach((cell, unit) => {
+      const [x, y, width, height] = [cell.offsetLeft, cell.offsetTop, cell.offsetWidth, cell.offsetHeight];
+      ctx.drawImage(strips, 0, unit, SHOWN_ROWS, 1, x + 2, y + 2, width - 4, height - 4);
     });
   }
 
@@ -110,17 +127,19 @@ export function createUnitStrip(choose: (unit: number) => void): UnitStrip {
         scales = scalesOf(scene);
         followedAt = now;
       }
+      element("unit-box").hidden = series.units === 0;
+      if (series.units === 0) return { unit: 0, scale: 1 };
       const unit = Math.min(series.units - 1, wished ?? usual ?? 0);
       if (unit !== chosen) mark(unit);
       const row = shownRow(scene);
       const followed = follows.find((one) => one.unit === unit)?.feature ?? "";
       if (select.value !== followed && document.activeElement !== select) select.value = followed;
-      if (row >= 0 && series.units > 0) write(about, `Unit ${unit}: ${number(series.hidden(row)[unit] / 127, 2)}`);
+      if (row >= 0) write(about, `Unit ${unit}: ${number(series.hidden(row)[unit] / 127, 2)}`);
       write(element("unit-low"), `${MINUS}${scales[unit]}`);
       write(element("unit-high"), `+${scales[unit]}`);
       if (now - drawnAt > DRAW_MS || scene.cursor >= 0) {
         drawnAt = now;
-        cells.forEach(({ canvas }, k) => drawCell(canvas, scene, { unit: k, scale: scales[k] }, row, look));
+        drawCells(scene, row, look);
       }
       return { unit, scale: scales[unit] };
     },
@@ -135,19 +154,4 @@ function scalesOf({ series, begin, end }: Scene): number[] {
     for (let unit = 0; unit < h.length; unit++) if (h[unit] !== -128) largest[unit] = Math.max(largest[unit], Math.abs(h[unit]));
   }
   return Array.from(largest, (h) => SCALES.find((scale) => h / 127 <= scale) ?? 1);
-}
-
-/** h = -128..127 as sent -> index into a colour table by h + 128, with the colours' ends at +-scale. */
-export function colourIndex(h: number, scale: number): number {
-  return h === -128 ? 0 : 128 + Math.max(-127, Math.min(127, Math.round(h / scale)));
-}
-
-function drawCell(canvas: HTMLCanvasElement, scene: Scene, { unit, scale }: Chosen, row: number, look: Look): void {
-  const image = new ImageData(SHOWN_ROWS, 1);
-  const pixels = new Uint32Array(image.data.buffer);
-  for (let k = 0; k < SHOWN_ROWS; k++) {
-    const at = row - SHOWN_ROWS + 1 + k;
-    pixels[k] = at < scene.begin ? 0 : look.activationPixels[colourIndex(scene.series.hidden(at)[unit], scale)];
-  }
-  context(canvas).putImageData(image, 0, 0);
 }
