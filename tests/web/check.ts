@@ -1,5 +1,5 @@
-// The least that a test needs, so that the tests of DOM-free modules run as one plain script: a failed check throws, and the
-// script ends with the list of what failed.
+// The least that a test needs, so that the tests of DOM-free modules run as one plain script: a failed check throws,
+// and the script ends with the list of what failed.
 
 const failures: string[] = [];
 
@@ -33,5 +33,7 @@ export function finish(): void {
 
 /** JSON in which typed arrays are arrays and NaN is null, as in tests/golden_frames.json. */
 function plain(value: unknown): string {
-  return JSON.stringify(value, (_, part: unknown) => (ArrayBuffer.isView(part) ? Array.from(part as Float32Array) : part));
+  return JSON.stringify(value, (_, part: unknown) =>
+    ArrayBuffer.isView(part) ? Array.from(part as Float32Array) : part,
+  );
 }

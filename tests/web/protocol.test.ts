@@ -21,7 +21,10 @@ for (const { name, message, hex } of golden.binary) {
 }
 
 test("a message of another version is refused in words", () => {
-  throws(() => decodeText('{"type": "hello", "version": 2}'), "the server speaks version 2, this page 1: load the page again");
+  throws(
+    () => decodeText('{"type": "hello", "version": 2}'),
+    "the server speaks version 2, this page 1: load the page again",
+  );
   throws(() => decodeFrame(bytes("0102".padEnd(32, "0"))), "frame of version 2, this page reads 1");
   throws(() => decodeFrame(bytes("0901".padEnd(32, "0"))), "unknown frame kind 9");
   throws(() => decodeText('{"type": "news"}'), "unknown message type");

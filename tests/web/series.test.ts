@@ -113,8 +113,14 @@ test("rows are found by time", () => {
   series.append(chunk(0, 2));
   series.append(chunk(6, 2));
   const all = [series.first, series.total] as const;
-  equal([999, 1000.5, 1007].map((time) => series.rowAt(time, ...all)), [0, 1, 4]);
-  equal([0, 1000.4, 1000.6, 1003, 9999].map((time) => series.nearest(time, ...all)), [0, 0, 1, 1, 4]);
+  equal(
+    [999, 1000.5, 1007].map((time) => series.rowAt(time, ...all)),
+    [0, 1, 4],
+  );
+  equal(
+    [0, 1000.4, 1000.6, 1003, 9999].map((time) => series.nearest(time, ...all)),
+    [0, 0, 1, 1, 4],
+  );
 });
 
 test("the interval is the usual one, and does not follow jitter", () => {
@@ -128,7 +134,10 @@ test("the interval is the usual one, and does not follow jitter", () => {
 });
 
 test("a chunk with other columns is refused", () => {
-  throws(() => new Series(GROUP, 8).append({ ...chunk(0, 1), outputs: 2 }), "chunk of 1, 2, 2 columns, expected 1, 1, 2");
+  throws(
+    () => new Series(GROUP, 8).append({ ...chunk(0, 1), outputs: 2 }),
+    "chunk of 1, 2, 2 columns, expected 1, 1, 2",
+  );
 });
 
 finish();

@@ -42,7 +42,8 @@ export function parseAddress(hash: string): Shown {
 
 export function formatAddress(shown: Shown): string {
   const parts: string[] = [];
-  const add = (name: string, value: string) => parts.push(`${name}=${encodeURIComponent(value).replaceAll("%2F", "/").replaceAll("%2C", ",")}`);
+  const add = (name: string, value: string) =>
+    parts.push(`${name}=${encodeURIComponent(value).replaceAll("%2F", "/").replaceAll("%2C", ",")}`);
   if (shown.stream !== null) add("stream", shown.stream);
   if (shown.rows !== DEFAULT_ROWS) add("window", String(Math.round(shown.rows)));
   if (shown.end !== null) add("end", String(Math.round(shown.end * 1000) / 1000));

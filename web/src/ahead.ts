@@ -42,8 +42,10 @@ export function drawBand(u: uPlot, ahead: Ahead, start: number, value: number, l
   ctx.fillStyle = look.blue;
   ctx.beginPath();
   if (Number.isFinite(value)) ctx.moveTo(x(start), y(value));
-  for (let k = 0; k < ahead.t.length; k++) if (Number.isFinite(ahead.upper[k])) ctx.lineTo(x(ahead.t[k]), y(ahead.upper[k]));
-  for (let k = ahead.t.length - 1; k >= 0; k--) if (Number.isFinite(ahead.lower[k])) ctx.lineTo(x(ahead.t[k]), y(ahead.lower[k]));
+  for (let k = 0; k < ahead.t.length; k++)
+    if (Number.isFinite(ahead.upper[k])) ctx.lineTo(x(ahead.t[k]), y(ahead.upper[k]));
+  for (let k = ahead.t.length - 1; k >= 0; k--)
+    if (Number.isFinite(ahead.lower[k])) ctx.lineTo(x(ahead.t[k]), y(ahead.lower[k]));
   ctx.fill();
   ctx.restore();
 }

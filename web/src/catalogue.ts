@@ -45,7 +45,8 @@ export function createCatalogue(): Catalogue {
     for (const group of groups) kinds.set(group.id, { ...group, roles: rolesOf(group) });
     for (const info of infos) {
       const kind = kinds.get(info.group);
-      if (kind === undefined) throw new Error(`stream ${info.key} belongs to group ${info.group}, which was not announced`);
+      if (kind === undefined)
+        throw new Error(`stream ${info.key} belongs to group ${info.group}, which was not announced`);
       const stream = newStream(info, kind);
       streams.push(stream);
       ids.set(stream.id, stream);

@@ -30,7 +30,8 @@ export function createChart(host: HTMLElement): Chart {
 
   function build(lines: Line[], look: Look, zone: Zone): uPlot {
     const main = lines.at(-1)!.choice;
-    const scaleOf = ({ choice }: Line) => (choice.unit === main.unit ? "y" : choice.unit === "" ? choice.id : `unit ${choice.unit}`);
+    const scaleOf = ({ choice }: Line) =>
+      choice.unit === main.unit ? "y" : choice.unit === "" ? choice.id : `unit ${choice.unit}`;
     const others = [...new Set(lines.map(scaleOf))].filter((key) => key !== "y");
     const other = lines.find((line) => scaleOf(line) !== "y"); // of one more scale there is an axis, on the right
     const font = `11px ${look.font}`;
@@ -53,8 +54,12 @@ export function createChart(host: HTMLElement): Chart {
       legend: { show: false },
       select: { show: false, left: 0, top: 0, width: 0, height: 0 },
       padding: [8, others.length === 1 ? 0 : RIGHT_PX, 0, 0],
-      tzDate: (seconds) => (zone === "utc" ? uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") : new Date(seconds * 1000)),
-      scales: Object.fromEntries([["x", { time: true, auto: false }], ...["y", ...others].map((key) => [key, { auto: false }])]),
+      tzDate: (seconds) =>
+        zone === "utc" ? uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") : new Date(seconds * 1000),
+      scales: Object.fromEntries([
+        ["x", { time: true, auto: false }],
+        ...["y", ...others].map((key) => [key, { auto: false }]),
+      ]),
       axes: [
         { ...axis, size: 36, gap: 6, space: 72, values: (_, splits, __, ___, step) => timeTexts(splits, step, zone) },
         value("y", main.unit, 3),
@@ -87,7 +92,11 @@ export function createChart(host: HTMLElement): Chart {
         ],
       },
     };
-    return new uPlot(options, [new Float64Array(0), ...lines.map(() => new Float32Array(0))] as uPlot.AlignedData, host);
+    return new uPlot(
+      options,
+      [new Float64Array(0), ...lines.map(() => new Float32Array(0))] as uPlot.AlignedData,
+      host,
+    );
   }
 
   function newestValue(lines: Line[]): number {
@@ -165,7 +174,9 @@ function timeTexts(splits: number[], step: number, zone: Zone): string[] {
   const days = step >= 86_400;
   let before = "";
   return splits.map((seconds) => {
-    const [upper, lower] = days ? [day(seconds, zone), year(seconds, zone)] : [clock(seconds, zone, step), date(seconds, zone)];
+    const [upper, lower] = days
+      ? [day(seconds, zone), year(seconds, zone)]
+      : [clock(seconds, zone, step), date(seconds, zone)];
     const changed = lower !== before;
     before = lower;
     return changed ? `${upper}\n${lower}` : upper;

@@ -13,7 +13,13 @@ export function drawChosen(scene: Scene): void {
 }
 
 /** One number of the head; no value: the step does not tell it. */
-function figure(name: "now" | "next" | "error", value: string | null, unit: string, about: string, title: string): void {
+function figure(
+  name: "now" | "next" | "error",
+  value: string | null,
+  unit: string,
+  about: string,
+  title: string,
+): void {
   element(`${name}-figure`).hidden = value === null;
   if (value === null) return;
   write(element(`${name}-value`), value);
@@ -36,16 +42,32 @@ function drawSensor(scene: Scene): void {
   write(element("stream-channel"), kind.channels.length > 1 || name !== "" ? name : "");
   const value = newest < 0 ? NaN : series.at(column, newest);
   const when = newest < 0 ? "" : moment(series.at(series.t, newest), zone, series.interval);
-  figure("now", text(value), unit, Number.isNaN(value) && newest >= 0 ? `missing \u00b7 ${when}` : `measured \u00b7 ${when}`, "");
+  figure(
+    "now",
+    text(value),
+    unit,
+    Number.isNaN(value) && newest >= 0 ? `missing \u00b7 ${when}` : `measured \u00b7 ${when}`,
+    "",
+  );
 
   const [lower, upper] = [output(fan?.lower[0]), output(fan?.upper[0])];
   const band = Number.isFinite(lower) ? `90\u202f% ${text(lower)} to ${text(upper)}` : "";
-  figure("next", fan === undefined ? null : text(output(fan.mean[0])), unit, `next step \u00b7 ${band}`,
-    "forecast of the next sample, and the interval that should hold 90 of 100 samples");
+  figure(
+    "next",
+    fan === undefined ? null : text(output(fan.mean[0])),
+    unit,
+    `next step \u00b7 ${band}`,
+    "forecast of the next sample, and the interval that should hold 90 of 100 samples",
+  );
 
   const [error, persistence] = [output(roles.error), output(roles.errorPersistence)];
-  figure("error", roles.error < 0 ? null : text(error), unit, errorAbout(error, persistence, text),
-    "running mean absolute error of the one-step forecast, beside that of saying: the same as now");
+  figure(
+    "error",
+    roles.error < 0 ? null : text(error),
+    unit,
+    errorAbout(error, persistence, text),
+    "running mean absolute error of the one-step forecast, beside that of saying: the same as now",
+  );
 }
 
 function errorAbout(error: number, persistence: number, text: (value: number) => string): string {
@@ -69,5 +91,11 @@ function drawTokens(scene: Scene): void {
   const likeliest = vocabularyText(kind, output(roles.next[0]));
   figure("next", glyph(likeliest), percent(output(roles.nextP[0])), "expected next", "likeliest next character");
   const guess = Math.log2(Math.max(2, kind.vocabulary?.length ?? 2));
-  figure("error", number(output(roles.bits), 2), "bits a character", `running mean surprise \u00b7 blind guessing ${guess.toFixed(2)}`, "");
+  figure(
+    "error",
+    number(output(roles.bits), 2),
+    "bits a character",
+    `running mean surprise \u00b7 blind guessing ${guess.toFixed(2)}`,
+    "",
+  );
 }

@@ -19,7 +19,8 @@ export function faceOf(feed: Feed, wanted: string | null, scene: Scene | null): 
 
 export function drawFace(face: Face, feed: Feed, wanted: string | null): void {
   document.body.dataset.face = face;
-  for (const part of element("face").querySelectorAll<HTMLElement>("[data-for]")) part.hidden = part.dataset.for !== face;
+  for (const part of element("face").querySelectorAll<HTMLElement>("[data-for]"))
+    part.hidden = part.dataset.for !== face;
   switch (face) {
     case "starting":
       write(element("starting-detail"), feed.status?.detail ?? "");
@@ -27,7 +28,12 @@ export function drawFace(face: Face, feed: Feed, wanted: string | null): void {
     case "waiting": {
       const known = wanted !== null && feed.catalogue.byKey(wanted) !== undefined;
       write(element("waiting-title"), known ? `No sample of ${wanted} yet` : `There is no stream ${wanted ?? ""}`);
-      write(element("waiting-hint"), known ? "The chart begins with the first one." : "It appears here as soon as something sends it. The others are in the list.");
+      write(
+        element("waiting-hint"),
+        known
+          ? "The chart begins with the first one."
+          : "It appears here as soon as something sends it. The others are in the list.",
+      );
       break;
     }
     case "token":

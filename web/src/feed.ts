@@ -1,5 +1,5 @@
-// From the socket to numbers: the catalogue, the series of the stream that is looked at and of those looked at before, and how
-// all of it survives a lost connection, a restarted server and a hidden tab.  No DOM.
+// From the socket to numbers: the catalogue, the series of the stream that is looked at and of those looked at before,
+// and how all of it survives a lost connection, a restarted server and a hidden tab.  No DOM.
 
 import { createCatalogue, type Catalogue } from "./catalogue";
 import { createLatency, type Latency } from "./latency";

@@ -1,5 +1,5 @@
-// What hidden units of a text model seem to follow: the correlation of each unit with things one can say about the text.
-// Numbers, no DOM.
+// What hidden units of a text model seem to follow: the correlation of each unit with things one can say about the
+// text. Numbers, no DOM.
 
 import type { Kind } from "./catalogue";
 import type { Series } from "./series";
@@ -47,7 +47,8 @@ function standardUnits(series: Series, rows: number[]): Float32Array {
     const h = series.hidden(row);
     for (let unit = 0; unit < h.length; unit++) all[unit * rows.length + k] = h[unit];
   });
-  for (let unit = 0; unit < series.units; unit++) standardise(all.subarray(unit * rows.length, (unit + 1) * rows.length));
+  for (let unit = 0; unit < series.units; unit++)
+    standardise(all.subarray(unit * rows.length, (unit + 1) * rows.length));
   return all;
 }
 

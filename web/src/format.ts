@@ -111,7 +111,9 @@ export function clock(seconds: number, zone: Zone, step: number): string {
   const minutes = `${two(at.hour)}:${two(at.minute)}`;
   if (step >= 60) return minutes;
   if (step >= 1) return `${minutes}:${two(at.second)}`;
-  return `${minutes}:${two(at.second)}.${String(at.ms).padStart(3, "0").slice(0, step >= 0.1 ? 1 : 3)}`;
+  return `${minutes}:${two(at.second)}.${String(at.ms)
+    .padStart(3, "0")
+    .slice(0, step >= 0.1 ? 1 : 3)}`;
 }
 
 export function moment(seconds: number, zone: Zone, step: number): string {

@@ -1,5 +1,5 @@
-// The hidden state: units down, time across, aligned with the chart.  Each sample becomes one column of pixels once, in a ring
-// as wide as the series; a frame only copies stretches of it to where their times are.
+// The hidden state: units down, time across, aligned with the chart.  Each sample becomes one column of pixels once,
+// in a ring as wide as the series; a frame only copies stretches of it to where their times are.
 
 import { context, element, fit, make, write } from "./dom";
 import { number } from "./format";
@@ -7,7 +7,7 @@ import type { Series } from "./series";
 import { shownRow, xOf, type Plot, type Scene } from "./scene";
 import type { Look } from "./theme";
 
-const STRETCH_ROWS = 64; // rows are spread evenly within a stretch, so a changing rate bends the picture no more than this
+const STRETCH_ROWS = 64; // within a stretch rows are spread evenly: a changing rate bends no more than this
 const BREAK_INTERVALS = 1.8;
 const BREAK_PX = 3;
 
@@ -64,9 +64,9 @@ export function createHeatmap(host: HTMLElement): Heatmap {
       ctx.imageSmoothingEnabled = false;
       const half = series.interval / 2;
       const breakAt = Math.max(BREAK_INTERVALS * series.interval, (BREAK_PX * (scene.max - scene.min)) / plot.width);
-      for (let row = scene.from; row < scene.to; ) {
+      for (let row = scene.from; row < scene.to;) {
         const end = stretchEnd(series, row, scene.to, breakAt);
-        // Each stretch reaches to the middle between it and its neighbour; at a break half an interval beyond its last row.
+        // A stretch reaches to the middle between it and its neighbour, or half an interval beyond its rows.
         const left = edge(series, row - 1, row, scene.begin, breakAt, -half);
         const right = edge(series, end - 1, end, scene.end, breakAt, half);
         if (series.at(series.missed, row) === 0) {
@@ -80,7 +80,15 @@ export function createHeatmap(host: HTMLElement): Heatmap {
     },
   };
 
-  function copy(columns: OffscreenCanvas, series: Series, from: number, to: number, x: number, width: number, height: number): void {
+  function copy(
+    columns: OffscreenCanvas,
+    series: Series,
+    from: number,
+    to: number,
+    x: number,
+    width: number,
+    height: number,
+  ): void {
     const slot = from % series.capacity;
     const first = Math.min(to - from, series.capacity - slot);
     const share = (width * first) / (to - from);

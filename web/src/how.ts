@@ -1,18 +1,23 @@
-// "How it works": the words are in index.html, one text for sensors and one for text; the facts of this stream come from here.
+// "How it works": the words are in index.html, one text for sensors and one for text; the facts of this stream come
+// from here.
 
 import type { Kind } from "./catalogue";
 import { element, make } from "./dom";
 import { withUnit } from "./format";
 
 export function drawHow(kind: Kind): void {
-  for (const part of element("how").querySelectorAll<HTMLElement>("[data-kind]")) part.hidden = part.dataset.kind !== kind.kind;
+  for (const part of element("how").querySelectorAll<HTMLElement>("[data-kind]"))
+    part.hidden = part.dataset.kind !== kind.kind;
   const facts: [string, string][] =
     kind.kind === "tokens"
       ? [["alphabet", `${kind.vocabulary?.length ?? 0} characters`]]
-      : [["reads", kind.channels.map(({ name, unit }) => (unit === "" ? name : `${name} (${unit})`)).join(", ")],
-         ["foretells", kind.channels[kind.target].name]];
+      : [
+          ["reads", kind.channels.map(({ name, unit }) => (unit === "" ? name : `${name} (${unit})`)).join(", ")],
+          ["foretells", kind.channels[kind.target].name],
+        ];
   const reach = kind.roles.fans.get(kind.target)?.ahead.at(-1);
-  if (reach !== undefined) facts.push(["reaches", withUnit(String(reach), reach === 1 ? "sample ahead" : "samples ahead")]);
+  if (reach !== undefined)
+    facts.push(["reaches", withUnit(String(reach), reach === 1 ? "sample ahead" : "samples ahead")]);
   facts.push(["hidden units shown", String(kind.units)]);
   facts.push(["each sample yields", `${kind.outputs.length} numbers: ${outputsInWords(kind)}`]);
   element("how-facts").replaceChildren(

@@ -10,9 +10,8 @@ import { fillHelp, listenToKeys, type Key } from "./keys";
 import { chosenLines, createPanels, viewOf } from "./panels";
 import { createRail } from "./rail";
 import { copyText, fileName, newestAsText, saveCsv, savePng } from "./save";
-import { shownRow, timeOf, xOf, type Scene } from "./scene";
-import type { Series } from "./series";
-import { limits, pan, zoomAt, type Span } from "./span";
+import { sceneOf, shownRow, timeOf, xOf, type Scene } from "./scene";
+import { pan, zoomAt, type Span } from "./span";
 import { createStatusBar } from "./status";
 import { applyTheme, readLook, type Look, type Theme } from "./theme";
 
@@ -70,7 +69,8 @@ function frame(): void {
   if (stream !== null) feed.look(stream.key);
   const series = stream === null ? null : feed.series(stream.key);
   if (paused !== null && (series === null || paused <= series.first)) paused = null; // what was frozen is gone
-  scene = stream === null || series === null ? null : sceneOf(stream, series);
+  scene = stream === null || series === null ? null : sceneOf(stream, series, shown, paused, shown.zone);
+  if (scene !== null) scene.cursor = cursorRow(scene);
   const face = faceOf(feed, shown.stream, scene);
   drawFace(face, feed, shown.stream);
   statusBar.draw(feed, stream, paused === null || series === null ? null : series.total - paused, shown.zone);
@@ -85,21 +85,6 @@ function chosenStream(): Stream | null {
   const { streams, byKey } = feed.catalogue;
   if (shown.stream === null && streams.length > 0) show({ stream: streams[0].key });
   return shown.stream === null ? null : (byKey(shown.stream) ?? null);
-}
-
-function sceneOf(stream: Stream, series: Series): Scene {
-  const { kind } = stream;
-  const begin = series.first;
-  const end = paused === null ? series.total : Math.min(paused, series.total);
-  const newest = series.sampleAt(end - 1, begin);
-  const now = newest < 0 ? NaN : series.at(series.axis, newest);
-  const ahead = kind.kind === "tokens" ? 0 : (kind.roles.fans.get(kind.target)?.ahead.at(-1) ?? 0);
-  const { min, max } = limits(shown, series, now, ahead);
-  const from = Math.max(begin, series.rowAt(min, begin, end) - 1);
-  const to = Math.min(end, series.rowAt(max, begin, end) + 1);
-  const made: Scene = { stream, kind, series, begin, end, from, to, min, max, now, newest, cursor: -1, zone: shown.zone };
-  if (cursor !== null) made.cursor = cursorRow(made);
-  return made;
 }
 
 function cursorRow(now: Scene): number {
@@ -122,15 +107,19 @@ function drawScene(now: Scene): void {
 function show(change: Partial<Shown>): void {
   shown = { ...shown, ...change };
   window.clearTimeout(addressTimer);
-  addressTimer = window.setTimeout(() => history.replaceState(null, "", formatAddress(shown) || location.pathname), ADDRESS_MS);
+  addressTimer = window.setTimeout(
+    () => history.replaceState(null, "", formatAddress(shown) || location.pathname),
+    ADDRESS_MS,
+  );
   request();
 }
 
 function choose(key: string): void {
   if (key !== shown.stream) {
+    const alike = feed.catalogue.byKey(key)?.kind === scene?.kind; // the same can be drawn of it
     paused = cursor = null;
     panels.otherStream();
-    show({ stream: key, end: null, lines: null, unit: null });
+    show({ stream: key, end: null, ...(alike ? {} : { lines: null, unit: null }) });
   }
   openSheet(false);
   railChanged = true;
@@ -143,7 +132,9 @@ function moveSpan(change: (now: Scene) => Span): void {
 }
 
 function zoomBy(factor: number, x?: number): void {
-  moveSpan((now) => zoomAt(shown, factor, x === undefined ? now.max : timeOf(now, panels.plot, x), now.series, now.now));
+  moveSpan((now) =>
+    zoomAt(shown, factor, x === undefined ? now.max : timeOf(now, panels.plot, x), now.series, now.now),
+  );
 }
 
 function panBy(seconds: number): void {
@@ -153,6 +144,7 @@ function panBy(seconds: number): void {
 function goLive(): void {
   paused = cursor = null;
   railChanged = true;
+  panels.follow();
   show({ end: null });
 }
 
@@ -191,6 +183,11 @@ function openSheet(open: boolean): void {
   element("sheet").ariaExpanded = String(open);
 }
 
+function search(): void {
+  openSheet(true);
+  rail.search();
+}
+
 function applyLook(): void {
   applyTheme(shown.theme);
   look = readLook();
@@ -211,9 +208,17 @@ const KEYS: readonly Key[] = [
   { keys: ["-"], shown: "-", does: "more time", run: () => zoomBy(ZOOM_STEP) },
   { keys: [" "], shown: "space", does: "pause or resume drawing", run: togglePause },
   { keys: ["l"], shown: "l", does: "live: back to now", run: goLive },
-  { keys: ["/"], shown: "/", does: "search streams", run: () => rail.search() },
+  { keys: ["/"], shown: "/", does: "search streams", run: search },
   { keys: ["?"], shown: "?", does: "this help", run: () => element<HTMLDialogElement>("help-dialog").showModal() },
-  { keys: ["Escape"], shown: "esc", does: "no cursor", run: () => { cursor = null; request(); } },
+  {
+    keys: ["Escape"],
+    shown: "esc",
+    does: "no cursor",
+    run: () => {
+      cursor = null;
+      request();
+    },
+  },
 ];
 
 function listen(): void {
@@ -271,7 +276,10 @@ function listen(): void {
     panels.resize();
     request();
   }).observe(element("chart"));
-  window.setInterval(request, 1000); // words like "no data for 12 s" go on when nothing comes
+  window.setInterval(() => {
+    railChanged ||= paused === null; // words like "no data for 12 s" go on when nothing comes
+    request();
+  }, 1000);
 }
 
 async function copy(text: string): Promise<void> {

@@ -14,7 +14,8 @@ export interface Wish {
 export function order(streams: readonly Stream[], wish: Wish, serverNow_s: number): Stream[] {
   const words = wish.query.toLowerCase().split(/\s+/).filter(Boolean);
   const wanted = streams.filter(
-    (stream) => passes(stream, wish.filter, serverNow_s) && words.every((word) => stream.key.toLowerCase().includes(word)),
+    (stream) =>
+      passes(stream, wish.filter, serverNow_s) && words.every((word) => stream.key.toLowerCase().includes(word)),
   );
   const rank = (stream: Stream) => rankOf(stream, wish.sort, serverNow_s);
   const byName = new Intl.Collator(undefined, { numeric: true }).compare;

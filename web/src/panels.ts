@@ -22,6 +22,7 @@ export interface Panels {
   draw(scene: Scene, shown: Shown, look: Look): void;
   resize(): void;
   otherStream(): void;
+  follow(): void; // back to the newest
   reveal(): void; // the cursor was moved by keys
   readonly plot: Plot;
 }
@@ -99,6 +100,7 @@ export function createPanels(listener: PanelListener): Panels {
     },
     resize: chart.resize,
     otherStream: chart.forget,
+    follow: tokens.follow,
     reveal: tokens.reveal,
     get plot() {
       return chart.plot;

@@ -1,6 +1,6 @@
-// A path of one line over typed columns for uPlot.  uPlot's own knows null as missing; here it is NaN, which canvases would
-// silently bridge, and a long time without samples.  At most one vertical stroke per pixel column; a sample that stands alone
-// is a dot.
+// A path of one line over typed columns for uPlot.  uPlot's own knows null as missing; here it is NaN, which canvases
+// would silently bridge, and a long time without samples.  At most one vertical stroke per pixel column; a sample that
+// stands alone is a dot.
 
 import type uPlot from "uplot";
 
@@ -43,7 +43,7 @@ function sparse(stroke: Path2D, xs: Float64Array, ys: Float32Array, hole: number
 function dense(stroke: Path2D, xs: Float64Array, ys: Float32Array, hole: number, pixelX: Pixel, pixelY: Pixel): void {
   let drawing = false;
   let before = 0; // value where the path is
-  for (let row = 0; row < xs.length; ) {
+  for (let row = 0; row < xs.length;) {
     const column = Math.floor(pixelX(xs[row]));
     let low = Infinity;
     let high = -Infinity;

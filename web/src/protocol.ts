@@ -1,5 +1,6 @@
-// What travels between server and page.  server/streamrnn_server/protocol.py is the definition; tests/golden_frames.json
-// holds the two together.  Binary frames are little-endian columns, read in place: every column is a view of the frame's buffer.
+// What travels between server and page.  server/streamrnn_server/protocol.py is the definition;
+// tests/golden_frames.json holds the two together.  Binary frames are little-endian columns, read in place: every
+// column is a view of the frame's buffer.
 
 export const SUBPROTOCOL = "streamrnn.v1";
 export const CLOSED_TOKEN = 4401; // wrong or missing token
@@ -173,7 +174,8 @@ export function decodeFrame(buffer: ArrayBuffer): Frame {
   const data = new DataView(buffer);
   const kind = data.getUint8(0);
   const version = data.getUint8(1);
-  if (version !== VERSION) throw new Error(`frame of version ${version}, this page reads ${VERSION}: load the page again`);
+  if (version !== VERSION)
+    throw new Error(`frame of version ${version}, this page reads ${VERSION}: load the page again`);
   const chunks = data.getUint16(2, true);
   const epoch = data.getUint32(4, true);
   const sent = data.getFloat64(8, true);

@@ -68,7 +68,10 @@ export function createRail(choose: (key: string) => void, changed: () => void): 
     orderedAt = performance.now();
     orderedFrom = all;
     orderedCount = all.length;
-    write(summary, listed.length === all.length ? `${all.length} streams` : `${listed.length} of ${all.length} streams`);
+    write(
+      summary,
+      listed.length === all.length ? `${all.length} streams` : `${listed.length} of ${all.length} streams`,
+    );
     spacer.style.height = `${listed.length * ROW_PX}px`;
   }
 
@@ -136,6 +139,7 @@ export function createRail(choose: (key: string) => void, changed: () => void): 
       chosenKey = chosen;
       if (orderIsDue()) refreshOrder();
       if (before !== chosen) reveal();
+      list.removeAttribute("aria-activedescendant"); // until the chosen one is among the rows in view
       const from = Math.max(0, Math.floor(list.scrollTop / ROW_PX) - SPARE_ROWS);
       const to = Math.min(listed.length, Math.ceil((list.scrollTop + list.clientHeight) / ROW_PX) + SPARE_ROWS);
       while (rows.length < to - from) rows.push(newRow(rows.length));

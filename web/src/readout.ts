@@ -1,4 +1,5 @@
-// Over the chart: which lines are drawn, with their values; everything that is known of the row under the cursor; the legend.
+// Over the chart: which lines are drawn, with their values; everything that is known of the row under the cursor; the
+// legend.
 
 import type { Kind } from "./catalogue";
 import { decimalsOf } from "./decimals";
@@ -40,8 +41,13 @@ export function createReadout(toggle: (id: string) => void): Readout {
   return {
     draw(scene, chosen, look) {
       const { kind, series } = scene;
-      const now = { at: performance.now(), cursor: scene.cursor, chosen: `${scene.stream.key} ${chosen.join()} ${scene.zone}` };
-      const same = built?.kind === kind && built.look === look && now.cursor === drawn.cursor && now.chosen === drawn.chosen;
+      const now = {
+        at: performance.now(),
+        cursor: scene.cursor,
+        chosen: `${scene.stream.key} ${chosen.join()} ${scene.zone}`,
+      };
+      const same =
+        built?.kind === kind && built.look === look && now.cursor === drawn.cursor && now.chosen === drawn.chosen;
       if (same && now.at - drawn.at < DRAW_MS) return;
       drawn = now;
       if (built?.kind !== kind || built.look !== look) build(kind, look);
@@ -100,8 +106,16 @@ function swatch(colour: string, dash: number[]): SVGElement {
   const namespace = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(namespace, "svg");
   const line = document.createElementNS(namespace, "line");
-  for (const [name, value] of Object.entries({ width: "18", height: "8", "aria-hidden": "true" })) svg.setAttribute(name, value);
-  for (const [name, value] of Object.entries({ x1: "0", x2: "18", y1: "4", y2: "4", stroke: colour, "stroke-width": "1.5" })) {
+  for (const [name, value] of Object.entries({ width: "18", height: "8", "aria-hidden": "true" }))
+    svg.setAttribute(name, value);
+  for (const [name, value] of Object.entries({
+    x1: "0",
+    x2: "18",
+    y1: "4",
+    y2: "4",
+    stroke: colour,
+    "stroke-width": "1.5",
+  })) {
     line.setAttribute(name, value);
   }
   line.setAttribute("stroke-dasharray", dash.join(" "));

@@ -3,6 +3,7 @@
 import type { Kind, Stream } from "./catalogue";
 import type { Zone } from "./format";
 import type { Series } from "./series";
+import { limits, type Span } from "./span";
 
 export interface Scene {
   stream: Stream;
@@ -18,6 +19,20 @@ export interface Scene {
   newest: number; // newest row that is a sample, -1: none
   cursor: number; // row under the cursor, -1: none
   zone: Zone;
+}
+
+/** `paused`: how many rows there were when drawing was paused, null: it goes on. */
+export function sceneOf(stream: Stream, series: Series, span: Span, paused: number | null, zone: Zone): Scene {
+  const { kind } = stream;
+  const begin = series.first;
+  const end = Math.min(paused ?? Infinity, series.total);
+  const newest = series.sampleAt(end - 1, begin);
+  const now = newest < 0 ? NaN : series.at(series.axis, newest);
+  const ahead = kind.kind === "tokens" ? 0 : (kind.roles.fans.get(kind.target)?.ahead.at(-1) ?? 0);
+  const { min, max } = limits(span, series, now, ahead);
+  const from = Math.max(begin, series.rowAt(min, begin, end) - 1);
+  const to = Math.min(end, series.rowAt(max, begin, end) + 1);
+  return { stream, kind, series, begin, end, from, to, min, max, now, newest, cursor: -1, zone };
 }
 
 /** Left edge and width of the plotting area in CSS pixels: the same in every panel. */

@@ -1,6 +1,6 @@
-// What the page has received of one stream: numbers, no DOM.  Rows are numbered from 0 as they come and never move; the newest
-// `capacity` of them are kept.  Each column is a ring of twice its length, written at both places, so that any stretch of rows
-// is one contiguous subarray: nothing is shifted, copied or allocated while samples flow.
+// What the page has received of one stream: numbers, no DOM.  Rows are numbered from 0 as they come and never move;
+// the newest `capacity` of them are kept.  Each column is a ring of twice its length, written at both places, so that
+// any stretch of rows is one contiguous subarray: nothing is shifted, copied or allocated while samples flow.
 
 import type { Chunk, Group } from "./protocol";
 import { rolesOf } from "./roles";
@@ -65,7 +65,7 @@ export class Series {
     return channels.length === this.channels && outputs.length === this.outputs && units === this.units;
   }
 
-  /** Takes what is new in `chunk`, says how many samples that was.  What came before is skipped; what is absent leaves a gap. */
+  /** Takes what is new in `chunk` and says how many samples that was.  Where some are absent a gap is left. */
   append(chunk: Chunk): number {
     const { channels, outputs, units } = chunk;
     if (channels !== this.channels || outputs !== this.outputs || units !== this.units) {

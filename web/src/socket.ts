@@ -1,5 +1,5 @@
-// One connection to the server that comes back by itself.  Knows tokens, acknowledgements and silence; what the messages mean
-// is the caller's business.
+// One connection to the server that comes back by itself.  Knows tokens, acknowledgements and silence; what the
+// messages mean is the caller's business.
 
 import {
   CLOSED_TOKEN,

@@ -1,5 +1,5 @@
-// Which stretch of time the page shows.  Counted in rows, so that it fits a stream of one sample an hour as well as one of
-// fifty a second.  It follows the newest row, or stays where somebody put it.
+// Which stretch of time the page shows.  Counted in rows, so that it fits a stream of one sample an hour as well as
+// one of fifty a second.  It follows the newest row, or stays where somebody put it.
 
 import type { Series } from "./series";
 

@@ -35,7 +35,8 @@ export function createStatusBar(): StatusBar {
     if (now.state === "gone") {
       const [since, wait] = [(Date.now() - now.since) / 1000, Math.max(0, (now.next - Date.now()) / 1000)];
       const next = wait < 0.5 ? "trying now" : `next try in ${wait.toFixed(0)}\u202fs`;
-      text = `Server gone since ${clock(now.since / 1000, zone, 1)} (${duration(since)}), ${next}. What was received stays here.`;
+      text = `Server gone since ${clock(now.since / 1000, zone, 1)} (${duration(since)}), ${next}.`;
+      text += " What was received stays here.";
       if (now.reason !== "") text += ` Reason: ${now.reason}.`;
     }
     write(noticeText, text);
@@ -137,7 +138,9 @@ function drawInputs(status: Status, zone: Zone): void {
   const refused = element("refused");
   refused.hidden = total === 0;
   if (total === 0) return;
-  const listed = Object.entries(kinds).map(([kind, n]) => `${kind} ${n}`).join(", ");
+  const listed = Object.entries(kinds)
+    .map(([kind, n]) => `${kind} ${n}`)
+    .join(", ");
   const newest = last === null ? "" : ` \u00b7 last at ${clock(last.t, zone, 1)}, ${last.where}: ${last.error}`;
   write(refused, `${total} refused (${listed})${newest}`);
 }

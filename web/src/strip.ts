@@ -1,5 +1,5 @@
-// The anomaly score as an area and the alarms as ticks, under the chart and aligned with it.  Each alarm is a button: hovering
-// or focusing it tells the reason.
+// The anomaly score as an area and the alarms as ticks, under the chart and aligned with it.  Each alarm is a button:
+// hovering or focusing it tells the reason.
 
 import { context, fit, make } from "./dom";
 import { moment } from "./format";
@@ -90,7 +90,8 @@ export function createStrip(host: HTMLElement): Strip {
       ctx.restore();
       ctx.fillStyle = look.rule;
       ctx.fillRect(plot.left, height - 1, plot.width, 1);
-      const inside = (row: number) => series.at(series.axis, row) >= scene.min && series.at(series.axis, row) <= scene.max;
+      const inside = (row: number) =>
+        series.at(series.axis, row) >= scene.min && series.at(series.axis, row) <= scene.max;
       placeButtons(scene, plot, alarms.filter(inside));
     },
   };
@@ -149,5 +150,7 @@ function alarmRows(scene: Scene): number[] {
 }
 
 function alarmText(scene: Scene, row: number): string {
-  return `alarm \u00b7 ${moment(scene.series.at(scene.series.t, row), scene.zone, scene.series.interval)} \u00b7 ${reasonOf(scene, row)}`;
+  const { series, zone } = scene;
+  const when = moment(series.at(series.t, row), zone, series.interval);
+  return `alarm \u00b7 ${when} \u00b7 ${reasonOf(scene, row)}`;
 }

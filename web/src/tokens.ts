@@ -1,5 +1,5 @@
-// The text a stream reads, as an editor would show it, each character on the activation of one hidden unit.  Lines never move
-// while they are read: new text fills the pane downwards, and a full pane turns like a page.
+// The text a stream reads, as an editor would show it, each character on the activation of one hidden unit.  Lines
+// never move while they are read: new text fills the pane downwards, and a full pane turns like a page.
 
 import { make } from "./dom";
 import { vocabularyText } from "./glyph";
@@ -9,12 +9,15 @@ import { colourIndex, type Look } from "./theme";
 import type { Chosen } from "./units";
 
 const MOST_LINES = 200;
+const MOST_LINES_READ = 600; // while the reader is somewhere above
+const MOST_IN_LINE = 500; // a longer line goes on in the next
 const FIRST_ROWS = 2000;
 const TURN_TO = 0.35; // where the newest line stands after a turn, from the top
 
 export interface TokenPane {
   draw(scene: Scene, chosen: Chosen, look: Look): void;
   reveal(): void; // the caret moved by keys: bring it into view
+  follow(): void; // back to the newest line
 }
 
 interface Painted {
@@ -59,7 +62,7 @@ export function createTokenPane(pane: HTMLElement, point: (row: number | null) =
   function newLine(): HTMLElement {
     const made = make("div", "text-line");
     pane.append(made);
-    if (pane.childElementCount > MOST_LINES && following) {
+    while (pane.childElementCount > (following ? MOST_LINES : MOST_LINES_READ)) {
       const oldest = pane.firstElementChild!;
       const gone = oldest.childElementCount;
       const height = oldest.getBoundingClientRect().height;
@@ -76,12 +79,16 @@ export function createTokenPane(pane: HTMLElement, point: (row: number | null) =
     const missed = series.at(series.missed, row);
     const text = missed === 0 ? vocabularyText(kind, series.at(series.x[0], row)) : "";
     line ??= newLine();
-    const span = make("span", missed === 0 ? "" : "missed", missed === 0 ? (text === "\n" ? "\u21b5" : text) : missedText(missed));
+    const span = make(
+      "span",
+      missed === 0 ? "" : "missed",
+      missed === 0 ? (text === "\n" ? "\u21b5" : text) : missedText(missed),
+    );
     if (text === "\n") span.className = "newline";
     span.dataset.row = String(row);
     line.append(span);
     spans.push(span);
-    if (text === "\n") line = newLine();
+    if (text === "\n" || line.childElementCount >= MOST_IN_LINE) line = newLine();
   }
 
   function paint(span: HTMLElement, row: number, now: Painted): void {
@@ -125,6 +132,10 @@ export function createTokenPane(pane: HTMLElement, point: (row: number | null) =
     },
     reveal() {
       caret?.scrollIntoView({ block: "nearest" });
+    },
+    follow() {
+      following = true;
+      shownUntil = -1;
     },
   };
 }

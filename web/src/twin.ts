@@ -29,16 +29,20 @@ function sensorInWords(scene: Scene): string {
   const decimals = decimalsOf(scene, column);
   const text = (value: number) => withUnit(number(value, decimals), unit);
   const output = (index: number) => (index < 0 ? NaN : series.at(series.y[index], newest));
-  const sentences = [`${scene.stream.key}, ${name}: ${text(series.at(column, newest))} at ${moment(series.at(series.t, newest), zone, series.interval)}.`];
+  const when = moment(series.at(series.t, newest), zone, series.interval);
+  const sentences = [`${scene.stream.key}, ${name}: ${text(series.at(column, newest))} at ${when}.`];
   const fan = kind.roles.fans.get(kind.target);
   if (fan !== undefined) {
     const last = fan.ahead.length - 1;
-    const interval = (k: number) => `90 percent between ${text(output(fan.lower[k]))} and ${text(output(fan.upper[k]))}`;
+    const interval = (k: number) =>
+      `90 percent between ${text(output(fan.lower[k]))} and ${text(output(fan.upper[k]))}`;
     sentences.push(`Forecast for the next sample ${text(output(fan.mean[0]))}, ${interval(0)};`);
     sentences.push(`${fan.ahead[last]} samples ahead ${text(output(fan.mean[last]))}, ${interval(last)}.`);
   }
   if (kind.roles.error >= 0) {
-    sentences.push(`Running error ${text(output(kind.roles.error))}, of persistence ${text(output(kind.roles.errorPersistence))}.`);
+    sentences.push(
+      `Running error ${text(output(kind.roles.error))}, of persistence ${text(output(kind.roles.errorPersistence))}.`,
+    );
   }
   sentences.push(lastAlarm(scene));
   return sentences.join(" ");
@@ -65,6 +69,7 @@ function tokensInWords(scene: Scene): string {
     if (text === "\n" && line !== "") break;
     line = text + line;
   }
-  const next = kind.roles.next.length === 0 ? "" : ` Expected next: ${glyph(vocabularyText(kind, output(kind.roles.next[0])))}.`;
+  const next =
+    kind.roles.next.length === 0 ? "" : ` Expected next: ${glyph(vocabularyText(kind, output(kind.roles.next[0])))}.`;
   return `${scene.stream.key} reads: ${line}. Surprise ${number(output(kind.roles.bits), 2)} bits a character.${next}`;
 }

@@ -1,5 +1,5 @@
-// The strip of hidden units to choose from: for each a tiny heatmap of the newest characters, and what it seems to follow.
-// Many units move little, so each is coloured by its own scale, a round number that the legend tells.
+// The strip of hidden units to choose from: for each a tiny heatmap of the newest characters, and what it seems to
+// follow. Many units move little, so each is coloured by its own scale, a round number that the legend tells.
 
 import { context, element, fit, make, write } from "./dom";
 import { whatUnitsFollow, type Follow } from "./follow";
@@ -11,6 +11,7 @@ import { colourIndex, type Look } from "./theme";
 const SHOWN_ROWS = 64;
 const DRAW_MS = 200;
 const FOLLOW_MS = 10_000;
+const FIRST_FOLLOW_MS = 1000; // until something was found
 const SCALES = [0.05, 0.1, 0.2, 0.5, 1];
 const SCALE_ROWS = 500;
 
@@ -122,7 +123,7 @@ export function createUnitStrip(choose: (unit: number) => void): UnitStrip {
         followedAt = drawnAt = -Infinity;
       }
       const now = performance.now();
-      if (now - followedAt > FOLLOW_MS || (follows.length === 0 && now - followedAt > DRAW_MS)) {
+      if (now - followedAt > (follows.length === 0 ? FIRST_FOLLOW_MS : FOLLOW_MS)) {
         follow(scene);
         scales = scalesOf(scene);
         followedAt = now;
@@ -151,7 +152,8 @@ function scalesOf({ series, begin, end }: Scene): number[] {
   const largest = new Float32Array(series.units);
   for (let row = Math.max(begin, end - SCALE_ROWS); row < end; row++) {
     const h = series.hidden(row);
-    for (let unit = 0; unit < h.length; unit++) if (h[unit] !== -128) largest[unit] = Math.max(largest[unit], Math.abs(h[unit]));
+    if (h[0] === -128) continue; // not sampled
+    for (let unit = 0; unit < h.length; unit++) largest[unit] = Math.max(largest[unit], Math.abs(h[unit]));
   }
   return Array.from(largest, (h) => SCALES.find((scale) => h / 127 <= scale) ?? 1);
 }
