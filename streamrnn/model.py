@@ -12,7 +12,7 @@
 True
 """
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from types import ModuleType
 from typing import Any
 
@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamrnn.formats import FormatError, torch
-from streamrnn.kernels import gru, lstm, rnn
+from streamrnn.kernels import door, gru, lstm, network, rnn
+from streamrnn.packed import Packed, pack
 from streamrnn.step import allocate, check_row, check_rows, flat, padded
 
 Array = NDArray[np.float32]
@@ -106,7 +107,8 @@ class Model:
         self.inputs = 1 if tokens else input_size
         self.outputs = hidden_size if output_size is None else output_size
         self.layout = padded(
-            [(name, (num_layers, hidden_size)) for name in self.cell.STATE], np.float32
+            [(name, (num_layers, network.padded(hidden_size))) for name in self.cell.STATE],
+            np.float32,
         )
         self.parameters = Parameters(self._shapes())
         bound = hidden_size**-0.5
@@ -119,8 +121,7 @@ class Model:
             "out_mean": np.zeros(self.outputs, np.float32),
             "out_std": np.ones(self.outputs, np.float32),
         }
-        self._sizes = np.array([input_size, hidden_size, num_layers, tokens], np.int64)
-        self._packed = (-1, np.empty(0, np.float32))
+        self._packed_version = -1
         self._states = allocate(self.layout, 1)
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
@@ -163,6 +164,34 @@ class Model:
         """
         return self._advance_own(check_rows(X, self))
 
+    def stepper(self, *, scalar: bool = False) -> Callable[[ArrayLike], Any]:
+        """The fastest `step`: a function that moves this model's stream and gives the same bits.
+
+        It takes a float (input_size 1) or a float32 array (input_size,) without delay, and what
+        else `step` takes. It returns the same float32 array (outputs,) each time, overwritten by
+        the next call, or with scalar=True, for one output, a float. The parameters and the scaling
+        are those of now: make another after a change.
+
+        >>> step = GRU(1, 8, 1).stepper(scalar=True)
+        >>> first, second = step(1.0), step(1.0)
+        >>> isinstance(first, float), first == second
+        (True, False)
+        """
+        if scalar and self.outputs != 1:
+            raise ValueError(f"scalar=True is for one output, and {self!r} has {self.outputs}")
+        plan, weights = self._packed()
+        states, y = flat(self._states), np.zeros(self.outputs, np.float32)
+
+        def slow(x: ArrayLike) -> Any:
+            row = check_row(x, self).reshape(1, -1)
+            network.advance(plan, weights, states, ONE_ROW, row, y.reshape(1, -1), scratch)
+            return float(y[0]) if scalar else y
+
+        scratch = np.empty(network.scratch_size(plan, 1), np.float32)
+        if not door.available():
+            return slow
+        return door.builtin(plan, weights, states, self.inputs, y, scratch, slow, scalar)
+
     def _advance_own(self, x: Array) -> Array:
         y = np.empty((len(x), self.outputs), np.float32)
         rows = ONE_ROW if len(x) == 1 else np.zeros(len(x), np.int64)
@@ -171,32 +200,24 @@ class Model:
 
     def advance(self, states: NDArray[Any], rows: NDArray[np.int64], x: Array, y: Array) -> None:
         """Move rows of `states` (S,) by x (N, inputs) and write y (N, outputs); see `Step`."""
-        scratch = np.empty(self.cell.scratch(self.input_size, self.hidden_size), np.float32)
-        self.cell.advance(self._sizes, self._weights(), flat(states), rows, x, y, scratch)
+        plan, weights = self._packed()
+        if len(rows) >= len(network.TILE) and not plan[network.TILES]:
+            plan[network.TILES] = self.cell.tile.address  # compiled for those who use it
+        scratch = np.empty(network.scratch_size(plan, len(rows)), np.float32)
+        network.advance(plan, weights, flat(states), rows, x, y, scratch)
 
-    def _weights(self) -> Array:
-        """The parameters in the order in which the kernels read them (kernels/linear.py)."""
-        if self._packed[0] != self.parameters.version:
-            p, scaling = self.parameters, self._scaling
-            zeros = np.zeros(self.cell.GATES * self.hidden_size, np.float32)
-            parts: list[NDArray[Any]] = [scaling["mean"], 1 / scaling["std"]]
-            for layer in range(self.num_layers):
-                biases = (p[f"bias_{k}_l{layer}"] if self.bias else zeros for k in ("ih", "hh"))
-                weights = (p[f"weight_{k}_l{layer}"] for k in ("ih", "hh"))
-                parts += self.cell.pack(*weights, *biases)
-            if self.output_size is not None:
-                bias = p["bias_o"] if self.bias else np.zeros(self.output_size, np.float32)
-                parts += [bias, p["weight_ho"].T, scaling["out_std"], scaling["out_mean"]]
-            packed = np.concatenate([part.ravel() for part in parts]).astype(np.float32)
-            self._packed = (self.parameters.version, packed)
-        return self._packed[1]
+    def _packed(self) -> Packed:
+        if self._packed_version != self.parameters.version:
+            self._packed_as = pack(self.cell, self.config, self.parameters, self._scaling)
+            self._packed_version = self.parameters.version
+        return self._packed_as
 
     # the state of the one stream that the object keeps
 
     @property
     def h(self) -> Array:
         """The top layer's h (hidden_size,), a copy."""
-        top: Array = self._states["h"][0, -1].copy()
+        top: Array = self._states["h"][0, -1, : self.hidden_size].copy()
         return top
 
     @property
@@ -218,7 +239,7 @@ class Model:
 
     def units(self, states: NDArray[Any]) -> Array:
         """The top layer's h of each of `states` (S,): (S, hidden_size), in [-1, 1]."""
-        top: Array = states["h"][:, -1]
+        top: Array = states["h"][:, -1, : self.hidden_size]
         return top
 
     # raw units in and out
@@ -257,7 +278,7 @@ class Model:
                 raise ValueError(f"{name} is {value!r}, expected {kind} numbers")
             scaling[name] = np.broadcast_to(array, (sizes[name],)).copy()
         self._scaling = scaling
-        self._packed = (-1, self._packed[1])
+        self._packed_version = -1
 
     @property
     def scaling(self) -> dict[str, Array]:

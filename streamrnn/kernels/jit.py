@@ -1,6 +1,7 @@
 """The one decorator under which every kernel is compiled, and its cache on disk."""
 
 import hashlib
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 
 import numba
 from llvmlite import binding as llvm
-from numba.core import caching
+from numba.core import caching, sigutils
+from numba.core.ccallback import CFunc
 
 HERE = Path(__file__).parent
 
@@ -32,13 +34,38 @@ def jit(function: Callable[..., Any]) -> Any:
 
 def _digest() -> str:
     """What the machine code depends on beyond its own file and the CPU."""
-    digest = hashlib.sha256(repr(numba.config.BOUNDSCHECK).encode())  # type: ignore[attr-defined]
+    settings = (numba.config.BOUNDSCHECK, os.environ.get("STREAMRNN_LANES"))  # type: ignore[attr-defined]
+    digest = hashlib.sha256(repr(settings).encode())
     for source in sorted(HERE.glob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()
 
 
 DIGEST = _digest()
+
+
+class CFunction:
+    """A function of int64 addresses and sizes that other kernels call through its `address`.
+
+    Through an address, because Numba cannot cache a function that takes another one as its argument
+    (numba#9237). Compiled when the address is first asked for: at import it would cost every start.
+    """
+
+    def __init__(self, function: Callable[..., Any], result: str = "void") -> None:
+        arguments = ", ".join(["int64"] * function.__code__.co_argcount)
+        signature = sigutils.normalize_signature(f"{result}({arguments})")
+        compiled: Any = CFunc(function, signature, {}, {"error_model": "numpy"})
+        try:
+            compiled._cache = Cache(function)
+        except RuntimeError:
+            pass  # uncached, as in `jit`
+        self._compiled = compiled
+
+    @property
+    def address(self) -> int:
+        if self._compiled.address is None:
+            self._compiled.compile()
+        return int(self._compiled.address)
 
 
 class Cache(caching.FunctionCache):

@@ -4,51 +4,81 @@ i f o = sigmoid(W_i. x + b_i. + W_h. h + b_h.)     g = tanh(W_ig x + b_ig + W_hg
 c' = f c + i g                                     h' = o tanh(c')
 """
 
+import numpy as np
+
 from streamrnn.kernels.activations import sigmoid, tanh
-from streamrnn.kernels.jit import jit
-from streamrnn.kernels.linear import DENSE, enter, leave, preactivate
+from streamrnn.kernels.jit import CFunction, jit
+from streamrnn.kernels.network import ONE, TILE, order
+from streamrnn.kernels.simd import (
+    LANES,
+    broadcasts,
+    fma,
+    fma_first,
+    fma_last,
+    for_each,
+    load,
+    loads,
+    store,
+)
 
 GATES = 4
 STATE = ("h", "c")
 
 
 def pack(weight_ih, weight_hh, bias_ih, bias_hh):
-    """PyTorch's arrays of one layer, gates i f g o, as `advance` reads them."""
-    return bias_ih + bias_hh, weight_ih.T, weight_hh.T
-
-
-def scratch(I, H):
-    """Floats that `advance` needs to work in."""
-    return I + 4 * H
+    """PyTorch's arrays of one layer, gates i f g o -> bias (4, H), weights (4, H, K), (4, H, H)."""
+    return [np.stack(np.split(a, 4)) for a in (bias_ih + bias_hh, weight_ih, weight_hh)]
 
 
 @jit
-def cell(a, h, c):
-    """Preactivations a (4H,), h and c (H,) -> the next h and c, in place."""
-    H = h.size
-    for i in range(H):
-        c[i] = sigmoid(a[H + i]) * c[i] + sigmoid(a[i]) * tanh(a[2 * H + i])
-        h[i] = sigmoid(a[3 * H + i]) * tanh(c[i])
+def cell(i, f, g, o, c):
+    """Preactivations and c of LANES units -> their next c and h."""
+    c = fma(sigmoid(f), c, sigmoid(i) * tanh(g))
+    return c, sigmoid(o) * tanh(c)
 
 
 @jit
-def advance(sizes, weights, states, rows, x, y, scratch):
-    """Moves row rows[n] of `states` by x[n] and writes y[n]; arguments as in kernels/rnn.py.
+def block(w, first, last, K, H, x, dx, h, c, y, d, streams):
+    """LANES units, at `w`, `c` and `y`, of each of `streams`, whose rows are dx and d floats apart.
 
-    states (S, 2 layers H ...): h of every layer, then c of every layer
+    Reads x[first:last] of x (K,), h (H,) and c; writes c and, to `y`, the next h.
     """
-    I, H, layers, tokens = sizes[0], sizes[1], sizes[2], sizes[3]
-    a = scratch[I : I + 4 * H]
-    for n in range(rows.size):
-        state = states[rows[n]]
-        below = scratch[:I]
-        token = enter(weights, tokens, x[n], below)
-        at = 2 * I
-        for layer in range(layers):
-            h = state[layer * H : (layer + 1) * H]
-            c = state[(layers + layer) * H : (layers + layer + 1) * H]
-            at = preactivate(weights, at, 4 * H, 0, token, below, h, a)
-            cell(a, h, c)
-            below = h
-            token = DENSE
-        leave(weights, at, below, y[n])
+    a = for_each(loads(w, 0, 4), streams)
+    at = 4 * LANES * (1 + first)
+    for k in range(first, last):
+        a = fma_first(broadcasts(x, k, dx, streams), loads(w, at, 4), a)
+        at += 4 * LANES
+    at = 4 * LANES * (1 + K)
+    for k in range(H):
+        a = fma_last(broadcasts(h, k, d, streams), loads(w, at, 4), a)
+        at += 4 * LANES
+    for m in streams:
+        i, f, g, o = a[4 * m], a[4 * m + 1], a[4 * m + 2], a[4 * m + 3]
+        c_m, h_m = cell(i, f, g, o, load(c, m * d))
+        store(c, m * d, c_m)
+        store(y, m * d, h_m)
+
+
+@CFunction
+def steps(w, first, last, K, H, begin, end, x, dx, h, c, y, d):
+    """Steps begin .. end - 1 of one stream in one layer: x (T, dx), h (H,) -> y (T, d), and c."""
+    blocks = -(-H // LANES)
+    size = 4 * 4 * LANES * (1 + K + H)
+    for t in range(begin, end):
+        for n in range(blocks):
+            b = order(n, blocks, t)
+            u = 4 * LANES * b
+            block(w + b * size, first, last, K, H, x, dx, h, c + u, y + u, d, ONE)
+        x, h, y = x + 4 * dx, y, y + 4 * d
+
+
+@CFunction
+def tile(w, K, H, S, x, dx, h, c, y, d):
+    """One step of S streams, a multiple of TILE, in one layer; rows dx and d floats apart."""
+    blocks = -(-H // LANES)
+    size = 4 * 4 * LANES * (1 + K + H)
+    for b in range(blocks):
+        for s in range(0, S, len(TILE)):
+            o = 4 * s * d
+            u = o + 4 * LANES * b
+            block(w + b * size, 0, K, K, H, x + 4 * s * dx, dx, h + o, c + u, y + u, d, TILE)

@@ -1,42 +1,62 @@
 """The plain recurrent cell: h' = tanh(W_ih x + b_ih + W_hh h + b_hh).  Elman 1990."""
 
 from streamrnn.kernels.activations import tanh
-from streamrnn.kernels.jit import jit
-from streamrnn.kernels.linear import DENSE, enter, leave, preactivate
+from streamrnn.kernels.jit import CFunction, jit
+from streamrnn.kernels.network import ONE, TILE, order
+from streamrnn.kernels.simd import (
+    LANES,
+    broadcasts,
+    fma_first,
+    fma_last,
+    for_each,
+    loads,
+    store,
+)
 
 GATES = 1
 STATE = ("h",)
 
 
 def pack(weight_ih, weight_hh, bias_ih, bias_hh):
-    """PyTorch's arrays of one layer, weights (H, K), biases (H,), as `advance` reads them."""
-    return bias_ih + bias_hh, weight_ih.T, weight_hh.T
-
-
-def scratch(I, H):
-    """Floats that `advance` needs to work in."""
-    return I + H
+    """PyTorch's arrays of one layer -> bias (1, H), weights (1, H, K), (1, H, H)."""
+    return [a[None] for a in (bias_ih + bias_hh, weight_ih, weight_hh)]
 
 
 @jit
-def advance(sizes, weights, states, rows, x, y, scratch):
-    """Moves row rows[n] of `states` by x[n] and writes y[n], n = 0 .. N-1.
+def block(w, first, last, K, H, x, dx, h, y, d, streams):
+    """LANES units, at `w` and `y`, of each of `streams`; arguments as in kernels/lstm.py."""
+    a = for_each(loads(w, 0, 1), streams)
+    at = LANES * (1 + first)
+    for k in range(first, last):
+        a = fma_first(broadcasts(x, k, dx, streams), loads(w, at, 1), a)
+        at += LANES
+    at = LANES * (1 + K)
+    for k in range(H):
+        a = fma_last(broadcasts(h, k, d, streams), loads(w, at, 1), a)
+        at += LANES
+    for m in streams:
+        store(y, m * d, tanh(a[m]))
 
-    sizes (I, H, layers, tokens); weights packed as kernels/linear.py says; states (S, layers H ...)
-    h of every layer; x (N, I) or tokens (N, 1); y (N, O)
-    """
-    I, H, layers, tokens = sizes[0], sizes[1], sizes[2], sizes[3]
-    a = scratch[I : I + H]
-    for n in range(rows.size):
-        state = states[rows[n]]
-        below = scratch[:I]
-        token = enter(weights, tokens, x[n], below)
-        at = 2 * I
-        for layer in range(layers):
-            h = state[layer * H : (layer + 1) * H]
-            at = preactivate(weights, at, H, 0, token, below, h, a)
-            for i in range(H):
-                h[i] = tanh(a[i])
-            below = h
-            token = DENSE
-        leave(weights, at, below, y[n])
+
+@CFunction
+def steps(w, first, last, K, H, begin, end, x, dx, h, c, y, d):
+    """Steps begin .. end - 1 of one stream in one layer: x (T, dx) and h (H,) -> y (T, d)."""
+    blocks = -(-H // LANES)
+    size = 4 * LANES * (1 + K + H)
+    for t in range(begin, end):
+        for n in range(blocks):
+            b = order(n, blocks, t)
+            block(w + b * size, first, last, K, H, x, dx, h, y + 4 * LANES * b, d, ONE)
+        x, h, y = x + 4 * dx, y, y + 4 * d
+
+
+@CFunction
+def tile(w, K, H, S, x, dx, h, c, y, d):
+    """One step of S streams, a multiple of TILE, in one layer; rows dx and d floats apart."""
+    blocks = -(-H // LANES)
+    size = 4 * LANES * (1 + K + H)
+    for b in range(blocks):
+        for s in range(0, S, len(TILE)):
+            o = 4 * s * d
+            u = o + 4 * LANES * b
+            block(w + b * size, 0, K, K, H, x + 4 * s * dx, dx, h + o, y + u, d, TILE)

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from streamrnn.kernels.activations import exp
 from streamrnn.kernels.jit import jit
 
 BITS = np.float32(1 / math.log(2))  # bits in a nat
@@ -20,7 +19,7 @@ def log_softmax(logits, log_p):
         top = logits[v] if logits[v] > top else top  # taken off, so that no exp overflows
     total = np.float32(0.0)
     for v in range(logits.size):
-        total += exp(logits[v] - top)
+        total += math.exp(logits[v] - top)
     shift = top + np.float32(math.log(total))
     for v in range(logits.size):
         log_p[v] = logits[v] - shift
@@ -45,7 +44,7 @@ def likeliest(log_p, ids, p):
         if k < K:
             ids[k], p[k] = np.float32(v), log_p[v]
     for k in range(K):
-        p[k] = exp(p[k]) if k < log_p.size else NAN
+        p[k] = math.exp(p[k]) if k < log_p.size else NAN
 
 
 @jit

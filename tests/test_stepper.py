@@ -1,0 +1,125 @@
+"""The fast door: the same bits as `step`, whatever comes in."""
+
+import gc
+import re
+
+import numpy as np
+import pytest
+
+import streamrnn as srnn
+from streamrnn.kernels import door
+
+CELLS = [srnn.RNN, srnn.GRU, srnn.LSTM]
+
+
+@pytest.fixture(params=["fast", "slow"], autouse=True)
+def way(request, monkeypatch):
+    """Both doors: where objects are laid out otherwise, there is only the slow one."""
+    if request.param == "slow":
+        monkeypatch.setattr(door, "available", lambda: False)
+    else:
+        assert door.available()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("inputs", [1, 5])
+def test_gives_the_bits_of_step(cell, inputs):
+    by_step, by_stepper = (cell(inputs, 20, 3, num_layers=2) for _ in range(2))
+    step = by_stepper.stepper()
+    for x in np.random.default_rng(0).normal(size=(50, inputs)).astype(np.float32):
+        assert step(x).tobytes() == by_step.step(x).tobytes()
+    assert by_stepper.state.tobytes() == by_step.state.tobytes()
+
+
+@pytest.mark.parametrize("x", [0.5, 1, True, np.float32(0.5), np.float64(0.5), np.array(2), [1.5]])
+def test_takes_what_step_takes(x):
+    by_step, by_stepper = srnn.GRU(1, 8, 2), srnn.GRU(1, 8, 2)
+    assert by_stepper.stepper()(x).tobytes() == by_step.step(x).tobytes()
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.arange(3.0),
+        np.arange(3),
+        np.arange(6, dtype=np.float32)[::2],
+        np.arange(3, dtype=">f4"),
+        [0.0, 1.0, 2.0],
+        np.zeros((3, 2), np.float32)[:, 1],
+    ],
+)
+def test_takes_arrays_of_any_kind_and_stride(x):
+    by_step, by_stepper = srnn.LSTM(3, 8), srnn.LSTM(3, 8)
+    assert by_stepper.stepper()(x).tobytes() == by_step.step(x).tobytes()
+
+
+def test_returns_the_same_array_each_time_and_floats_when_scalar():
+    step = srnn.GRU(1, 8, 1).stepper()
+    assert step(1.0) is step(2.0)
+    scalar = srnn.GRU(1, 8, 1).stepper(scalar=True)
+    assert type(scalar(1.0)) is float and type(scalar([1.0])) is float
+
+
+def test_moves_the_stream_of_its_model():
+    model = srnn.LSTM(1, 8)
+    step = model.stepper()
+    y = step(1.0).copy()
+    assert model.h.tobytes() == y.tobytes()
+    model.reset()
+    assert step(1.0).tobytes() == y.tobytes()
+
+
+def test_tokens_go_by_their_index():
+    by_step, by_stepper = (srnn.LSTM(7, 12, 7, tokens=True) for _ in range(2))
+    step = by_stepper.stepper()
+    for token in (0.0, 6.0, 7.0, -1.0, float("nan"), 3):
+        assert step(token).tobytes() == by_step.step(token).tobytes()
+
+
+def test_missing_and_extreme_values_leave_the_state_finite():
+    model = srnn.GRU(1, 8)
+    step = model.stepper()
+    for x in (float("nan"), float("inf"), -1e300, 1e39):
+        assert np.isfinite(step(x)).all()
+
+
+def test_lives_on_when_its_model_is_gone():
+    step = srnn.GRU(1, 64, 1).stepper()
+    gc.collect()
+    filler = [np.full(4096, np.nan, np.float32) for _ in range(100)]
+    model = srnn.GRU(1, 64, 1)
+    for x in np.linspace(-1, 1, 100):
+        assert step(float(x)).tobytes() == model.step(x).tobytes()
+    assert len(filler) == 100
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "text"),
+    [
+        ("abc", TypeError, "x holds str, expected numbers"),
+        (None, TypeError, "x holds NoneType, expected numbers"),
+        ([1.0, 2.0], ValueError, "x has shape (2,), expected (1,)"),
+        (np.zeros((1, 1), np.float32), ValueError, "x has shape (1, 1), expected (1,)"),
+        (1j, TypeError, "x holds complex, expected numbers"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_moves_no_state(x, error, text):
+    model = srnn.GRU(1, 8)
+    step = model.stepper()
+    step(1.0)
+    before = model.state.tobytes()
+    with pytest.raises(error, match=re.escape(text)):
+        step(x)
+    assert model.state.tobytes() == before
+
+
+def test_scalar_is_for_one_output():
+    with pytest.raises(ValueError, match=re.escape("scalar=True is for one output, and GRU(")):
+        srnn.GRU(1, 8).stepper(scalar=True)
+
+
+def test_wrong_counts_of_arguments_are_refused():
+    step = srnn.GRU(1, 8).stepper()
+    for arguments in ((), (1.0, 2.0)):
+        with pytest.raises(TypeError):
+            step(*arguments)
