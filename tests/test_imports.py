@@ -13,6 +13,7 @@ SERVER = sorted((ROOT / "server" / "streamrnn_server").glob("*.py"))
 ORDER = [
     {"kernels", "formats"},
     {"step"},
+    {"packed"},
     {"model", "forecast", "detect"},
     {"bank"},
     {"checkpoint", "evaluate"},
