@@ -6,7 +6,7 @@ a step. Both are within 5 ulp and 4e-7 of the exact value over all floats; a tes
 
 import numpy as np
 
-from streamrnn.kernels.jit import jit
+from streamrnn.kernels.jit import inner
 from streamrnn.kernels.simd import (
     absolute,
     fma,
@@ -57,7 +57,7 @@ Q0, Q1, Q2, Q3 = (
 EDGE = np.float32(9.011001586914062)  # here P / Q gives 1 to the bit, as tanh does
 
 
-@jit
+@inner
 def sigmoid(x):
     """1 / (1 + e^-x), as e^-|x| / (1 + e^-|x|) where x < 0: exact to the smallest float."""
     size = limit(absolute(x), splat(LAST))
@@ -74,7 +74,7 @@ def sigmoid(x):
     return select_positive(x, splat(ONE), e) / (splat(ONE) + e)
 
 
-@jit
+@inner
 def tanh(x):
     """Hyperbolic tangent."""
     x = limit(x, splat(EDGE))

@@ -13,7 +13,7 @@ import math
 
 from streamrnn.kernels import forecast
 from streamrnn.kernels.forecast import CHANNEL_SIZE, MISS, OUTLIER, STEP, VALUE, clip, missing
-from streamrnn.kernels.jit import jit
+from streamrnn.kernels.jit import inner, jit
 
 # the state of a detector: the forecaster's fields, then one of these
 LOW, HIGH = 0, 1  # range seen so far
@@ -51,7 +51,7 @@ REASONS = (
 RANGE, MISSED, KEEPS_MISSING, FROZEN = range(1, 5)
 
 
-@jit
+@inner
 def outside(y, step, d):
     """How far y lies outside the range seen so far, in widths of it; then the range grows."""
     width = d[HIGH] - d[LOW]
@@ -64,7 +64,7 @@ def outside(y, step, d):
     return beyond / width if beyond > 0.0 else 0.0
 
 
-@jit
+@inner
 def smoothed(error, n, d):
     """The z-score of the smoothed error, beside its past; then that past learns."""
     d[SMOOTH] += SMOOTH_RATE * (error - d[SMOOTH])
@@ -78,7 +78,7 @@ def smoothed(error, n, d):
     return z
 
 
-@jit
+@inner
 def beside_tail(error, n, d):
     """The error in units of its 99 % quantile; then that follows (stochastic approximation)."""
     ratio = error / d[TAIL]
@@ -88,7 +88,7 @@ def beside_tail(error, n, d):
     return ratio
 
 
-@jit
+@inner
 def frozen(changed, d):
     """True in the one row in which the value has stayed the same for clearly longer than ever."""
     if changed:
@@ -99,7 +99,7 @@ def frozen(changed, d):
     return d[RUN] == FROZEN_ROWS + 4.0 * d[LONGEST]
 
 
-@jit
+@inner
 def news(strength, d):
     """Whether a row of this strength is a new event, not more of the last one."""
     d[AGE] += 1.0
@@ -111,7 +111,7 @@ def news(strength, d):
     return True
 
 
-@jit
+@inner
 def judge(y, error, channel, d, out):
     """Score, alarm and reason of the target y into out (3,); channel is that from before y."""
     n, step = d[ROWS], channel[STEP]

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from streamrnn.kernels import rls
-from streamrnn.kernels.jit import jit
+from streamrnn.kernels.jit import inner, jit
 
 # One configuration for all streams, chosen on weather, office, road, server and synthetic data.
 FORGETTING = 0.999  # of the weights: they follow the last 1000 rows or so
@@ -88,17 +88,17 @@ def shapes(C: int, H: int, L: int, R: int) -> list[tuple[int, ...]]:
     ]
 
 
-@jit
+@inner
 def clip(x, limit):
     return min(max(x, -limit), limit)
 
 
-@jit
+@inner
 def missing(x):
     return not abs(x) <= HUGE
 
 
-@jit
+@inner
 def running_size(mean, size, n, rate):
     """Mean size (> 0) of changes or errors after the n-th of them; outliers don't carry it off.
 
@@ -113,7 +113,7 @@ def running_size(mean, size, n, rate):
     return mean + rate * (min(size, OUTLIER * mean) - mean)
 
 
-@jit
+@inner
 def begin(ahead, P, k, W):
     """Nothing is known of the target, or nothing in the units that it has from now on."""
     rls.restart(P, PRIOR, k)
@@ -126,7 +126,7 @@ def begin(ahead, P, k, W):
         ahead[LOW, h], ahead[HIGH, h] = -WIDE, WIDE
 
 
-@jit
+@inner
 def score(y, n, floor, made, ahead):
     """The target, seen n times before, is y: size and quantiles of the forecasts' errors follow.
 
@@ -148,7 +148,7 @@ def score(y, n, floor, made, ahead):
             ahead[MISS, h] = running_size(ahead[MISS, h], size, max(n - h, 1.0), FAST)
 
 
-@jit
+@inner
 def learn(y, n, ahead, W, F, K):
     """The target is y: at each horizon it is the label of a row before; weights and trust learn."""
     error = ahead[ERROR]
@@ -168,7 +168,7 @@ def learn(y, n, ahead, W, F, K):
     rls.learn(W, K, error)
 
 
-@jit
+@inner
 def observe(channel, x):
     """A channel takes the value x.  A repeated value moves neither level nor spread nor step."""
     channel[SEEN] += 1.0
@@ -193,7 +193,7 @@ def observe(channel, x):
         channel[LEVEL], channel[SPREAD], channel[STEP] = x, size, size
 
 
-@jit
+@inner
 def features(target, turn, channels, lags, waves, f):
     """f of the newest row.  turn (3, R): r cos w, r sin w, 2 (1 - r) of each wave."""
     R, L = turn.shape[1], lags.size
@@ -213,7 +213,7 @@ def features(target, turn, channels, lags, waves, f):
         f[R + r] = waves[1, r] = turn[1, r] * re + turn[0, r] * im
 
 
-@jit
+@inner
 def shift(rows, newest):
     """rows (n, ages): what was of age a is of age a + 1 now, and the newest (n,) of age 0."""
     for i in range(rows.shape[0]):
@@ -222,7 +222,7 @@ def shift(rows, newest):
         rows[i, 0] = newest[i]
 
 
-@jit
+@inner
 def forecast(target, f, W, ahead, made):
     """The forecasts (3H,) from the newest row of the target's channel and features f."""
     H = ahead.shape[1]
@@ -242,7 +242,7 @@ def forecast(target, f, W, ahead, made):
         upper[h] = mean[h] + ahead[HIGH, h] * width
 
 
-@jit
+@inner
 def advance_one(target, at, turn, s, x):
     """One stream, state s, by one row x (C,); returns its forecasts (3H,): mean, lower, upper.
 

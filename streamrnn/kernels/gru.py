@@ -7,7 +7,7 @@ n = tanh(W_in x + b_in + r (W_hn h + b_hn))        h' = (1 - z) n + z h
 import numpy as np
 
 from streamrnn.kernels.activations import sigmoid, tanh
-from streamrnn.kernels.jit import CFunction, jit
+from streamrnn.kernels.jit import CFunction, inner
 from streamrnn.kernels.network import ONE, TILE, order
 from streamrnn.kernels.simd import (
     LANES,
@@ -36,14 +36,14 @@ def pack(weight_ih, weight_hh, bias_ih, bias_hh):
     return bias, np.stack([W_in, W_ir, W_iz]), np.stack(np.split(weight_hh, 3))
 
 
-@jit
+@inner
 def cell(n_x, r, z, n_h, h):
     """Preactivations and h of LANES units -> their next h."""
     n = tanh(fma(sigmoid(r), n_h, n_x))
     return fma(sigmoid(z), h - n, n)
 
 
-@jit
+@inner
 def block(w, first, last, K, H, x, dx, h, u, y, d, streams):
     """LANES units, from u on, of each of `streams`; arguments as in kernels/lstm.py, without c."""
     a = for_each(loads(w, 0, 4), streams)

@@ -44,6 +44,16 @@ def _digest() -> str:
 DIGEST = _digest()
 
 
+def inner(function: Callable[..., Any]) -> Any:
+    """Compile `function` as a part of the kernels that call it.
+
+    It has no door for Python, and no file of its own on disk, the kernels' files hold its code:
+    that saves a fifth of the time a first start takes.
+    """
+    options: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return numba.njit(error_model="numpy", nogil=True, **options)(function)
+
+
 class CFunction:
     """A function of int64 addresses and sizes that other kernels call through its `address`.
 

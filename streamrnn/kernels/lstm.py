@@ -7,7 +7,7 @@ c' = f c + i g                                     h' = o tanh(c')
 import numpy as np
 
 from streamrnn.kernels.activations import sigmoid, tanh
-from streamrnn.kernels.jit import CFunction, jit
+from streamrnn.kernels.jit import CFunction, inner
 from streamrnn.kernels.network import ONE, TILE, order
 from streamrnn.kernels.simd import (
     LANES,
@@ -30,14 +30,14 @@ def pack(weight_ih, weight_hh, bias_ih, bias_hh):
     return [np.stack(np.split(a, 4)) for a in (bias_ih + bias_hh, weight_ih, weight_hh)]
 
 
-@jit
+@inner
 def cell(i, f, g, o, c):
     """Preactivations and c of LANES units -> their next c and h."""
     c = fma(sigmoid(f), c, sigmoid(i) * tanh(g))
     return c, sigmoid(o) * tanh(c)
 
 
-@jit
+@inner
 def block(w, first, last, K, H, x, dx, h, c, y, d, streams):
     """LANES units, at `w`, `c` and `y`, of each of `streams`, whose rows are dx and d floats apart.
 

@@ -11,7 +11,7 @@ D floats for H units. Padded units stay zero, and nothing reads them.
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrnn.kernels.jit import jit
+from streamrnn.kernels.jit import inner, jit
 from streamrnn.kernels.simd import (
     LANES,
     call,
@@ -47,13 +47,13 @@ def scratch_size(plan: NDArray[np.int64], N: int) -> int:
     return int(PAD + min(N, GROUP) * (2 * plan[D] + 2 * max(plan[WIDE], plan[D])))
 
 
-@jit
+@inner
 def order(n, blocks, t):
     """The n-th block at step t: odd steps walk back, using again what the cache holds."""
     return n if t & 1 == 0 else blocks - 1 - n
 
 
-@jit
+@inner
 def copy(source, target, count):
     """`count` floats."""
     whole = count - count % LANES
@@ -63,7 +63,7 @@ def copy(source, target, count):
         write(target, i, read(source, i))
 
 
-@jit
+@inner
 def standardize(weights, I, wide, x, out):
     """out (I,) = (x - mean) / std; a missing value (NaN) counts as the mean."""
     for i in range(I):
@@ -73,7 +73,7 @@ def standardize(weights, I, wide, x, out):
         write(out, i, v if v == v else ZERO)
 
 
-@jit
+@inner
 def readout(w, H, O, h, y, spare):
     """y (O,) = (bias_o + W_ho h) std + mean, in four partial sums over k = 0 .. 3 mod 4."""
     for o in range(0, O, LANES):
@@ -98,7 +98,7 @@ def readout(w, H, O, h, y, spare):
         w += 4 * at
 
 
-@jit
+@inner
 def token_step(plan, w, t, x, h, c, y, spare):
     """One step of the first layer on a token: the weights of its one-hot vector's 1, no others."""
     I, d = integer(plan, INPUTS), integer(plan, D)
@@ -110,7 +110,7 @@ def token_step(plan, w, t, x, h, c, y, spare):
     call(integer(plan, STEPS), (w, first, last, I, integer(plan, H), t, t + 1, x, 0, h, c, y, d))
 
 
-@jit
+@inner
 def part(plan, weights, states, stride, rows, S, T, t, x, dx, y, dy, scratch):
     """One stream's T <= CHUNK steps (S = 1), or one step (T = 1) of S <= GROUP different streams.
 
@@ -165,7 +165,7 @@ def part(plan, weights, states, stride, rows, S, T, t, x, dx, y, dy, scratch):
             copy(h_n, y_n, units)
 
 
-@jit
+@inner
 def run(plan, weights, states, stride, rows, N, x, dx, y, dy, scratch):
     """`advance` on addresses: cut into parts of one stream, or of streams all different."""
     n = 0

@@ -1,7 +1,7 @@
 """The plain recurrent cell: h' = tanh(W_ih x + b_ih + W_hh h + b_hh).  Elman 1990."""
 
 from streamrnn.kernels.activations import tanh
-from streamrnn.kernels.jit import CFunction, jit
+from streamrnn.kernels.jit import CFunction, inner
 from streamrnn.kernels.network import ONE, TILE, order
 from streamrnn.kernels.simd import (
     LANES,
@@ -22,7 +22,7 @@ def pack(weight_ih, weight_hh, bias_ih, bias_hh):
     return [a[None] for a in (bias_ih + bias_hh, weight_ih, weight_hh)]
 
 
-@jit
+@inner
 def block(w, first, last, K, H, x, dx, h, y, d, streams):
     """LANES units, at `w` and `y`, of each of `streams`; arguments as in kernels/lstm.py."""
     a = for_each(loads(w, 0, 1), streams)
