@@ -5,9 +5,11 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 OTHERS = ("__init__", "__main__")
+NEEDS = {"peers": "onnxruntime"}  # of the extra `bench`
 
 
 def main() -> None:
@@ -15,8 +17,12 @@ def main() -> None:
     print(datetime.now(UTC).strftime("%Y-%m-%d"), platform.platform(), platform.processor())
     print("Python", platform.python_version(), *(f"{name} {version(name)}" for name in packages))
     for program in sorted(Path(__file__).parent.glob("*.py")):
-        if program.stem not in OTHERS:
-            print(f"\n# python -m tests.bench.{program.stem}", flush=True)
+        if program.stem in OTHERS:
+            continue
+        print(f"\n# python -m tests.bench.{program.stem}", flush=True)
+        if program.stem in NEEDS and find_spec(NEEDS[program.stem]) is None:
+            print('left out; it needs: pip install -e ".[bench]"')
+        else:
             subprocess.run([sys.executable, "-m", f"tests.bench.{program.stem}"], check=True)
 
 
