@@ -70,8 +70,11 @@ class Served:
             refused: list[dict[str, Any]] = json.loads(socket.recv(WITHIN_S))["refused"]
         return refused
 
-    def newest(self, key: str) -> tuple[protocol.Group, protocol.Chunk]:
-        """What the server predicted at the newest sample of a stream."""
+    def sample(self, key: str, seq: int) -> tuple[protocol.Group, protocol.Chunk]:
+        """What the server predicted at the newest sample of a stream, whose number must be `seq`.
+
+        Its prediction comes a tick after the acknowledgement.
+        """
         url = self.url.replace("http", "ws") + "/live"
         subprotocol = [protocol.SUBPROTOCOL]
         with connect(url, subprotocols=subprotocol, compression=None, proxy=None) as socket:  # type: ignore[arg-type]
@@ -84,7 +87,9 @@ class Served:
                 message = socket.recv(WITHIN_S)
                 frame = protocol.decode_binary(message) if isinstance(message, bytes) else None
                 if isinstance(frame, protocol.Samples):
-                    return hello.groups[stream.group], frame.chunks[0]
+                    chunk = frame.chunks[0]
+                    if chunk.first + len(chunk.t) == seq + 1:
+                        return hello.groups[stream.group], chunk
 
 
 def waves(key: str, n: int, *, start: int = 0) -> list[dict[str, Any]]:

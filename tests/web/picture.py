@@ -29,7 +29,9 @@ def take(path: Path) -> None:
         url = demo.stdout.readline().split("/ ")[0]
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-            page = browser.new_page(viewport={"width": 1280, "height": 800})
+            page = browser.new_page(
+                viewport={"width": 1280, "height": 760}, device_scale_factor=1.25
+            )
             page.goto(url + SHOWN)
             expect(page.locator("#chart canvas")).to_be_visible(timeout=60_000)
             page.wait_for_timeout(1000 * WATCHED_S)

@@ -57,7 +57,7 @@ def test_values_are_those_that_the_server_computed(
 ) -> None:
     served.send(*waves("boiler/values", 200))
     page = open_page(served.url + "/#stream=boiler/values&zone=utc")
-    group, newest = served.newest("boiler/values")
+    group, newest = served.sample("boiler/values", 199)
     y = {(output.kind, output.ahead): newest.y[k, -1] for k, output in enumerate(group.outputs)}
     shows(page, "#now-value", newest.x[0, -1])
     shows(page, "#next-value", y["forecast", 1])
@@ -93,7 +93,7 @@ def test_a_killed_server_comes_back_and_the_page_goes_on(
     server = own_server()
     server.send(*waves("boiler/1", 60))
     page = open_page(server.url + "/#stream=boiler/1", expected=GONE)
-    shows(page, "#now-value", server.newest("boiler/1")[1].x[0, -1])
+    shows(page, "#now-value", server.sample("boiler/1", 59)[1].x[0, -1])
     server.kill()
     expect(page.locator("#link-word")).to_have_text("server gone")
     expect(page.locator("#notice")).to_contain_text("Server gone since")
@@ -103,7 +103,7 @@ def test_a_killed_server_comes_back_and_the_page_goes_on(
     expect(page.locator("#notice")).to_contain_text("server restarted")
     expect(page.locator("#link-word")).to_have_text("live")
     expect(page.locator("#now-about")).to_contain_text("Nov")
-    shows(page, "#now-value", server.newest("boiler/1")[1].x[0, -1])
+    shows(page, "#now-value", server.sample("boiler/1", 4)[1].x[0, -1])
     rows = saved_rows(page)
     assert [int(row["seq"]) for row in rows] == [*range(60), *range(5)]
 
@@ -132,10 +132,11 @@ def test_a_lost_connection_leaves_no_gap_and_no_duplicate(
         sockets[-1].close()
         expect(page.locator("#link-word")).to_have_text("server gone")
         served.send(*waves("boiler/lost", 10, start=50 + 10 * k))
+        served.sample("boiler/lost", 59 + 10 * k)
         cut = False
         expect(page.locator("#notice")).to_contain_text("connection back, 10 samples caught up")
     served.send(*waves("boiler/lost", 1, start=80))
-    shows(page, "#now-value", served.newest("boiler/lost")[1].x[0, -1])
+    shows(page, "#now-value", served.sample("boiler/lost", 80)[1].x[0, -1])
     assert [int(row["seq"]) for row in saved_rows(page)] == [*range(81)]
 
 
@@ -172,7 +173,7 @@ def test_a_hidden_tab_gets_nothing_and_catches_up(
     assert frames_until(statuses=2) == before
     page.evaluate(HIDE, False)
     expect(page.locator("#notice")).to_contain_text("41 samples caught up")
-    shows(page, "#now-value", served.newest("boiler/hidden")[1].x[0, -1])
+    shows(page, "#now-value", served.sample("boiler/hidden", 70)[1].x[0, -1])
     assert [int(row["seq"]) for row in saved_rows(page)] == [*range(71)]
 
 
@@ -329,7 +330,7 @@ def test_text_is_shown_with_its_units_and_guesses(
     assert [line.rstrip() for line in read.split("\n") if line.strip()] == [
         line.rstrip() for line in text.split("\n") if line.strip()
     ]
-    group, newest = served.newest("text/1")
+    group, newest = served.sample("text/1", len(ids) - 1)
     y = {(output.kind, output.ahead): newest.y[k, -1] for k, output in enumerate(group.outputs)}
     shows(page, "#error-value", y["bits", 0])
     shares = page.locator(".guess .share").all_inner_texts()

@@ -18,6 +18,8 @@ import { createTokenPane } from "./tokens";
 import { createTwin } from "./twin";
 import { createUnitStrip } from "./units";
 
+const NUMBERS_MS = 100; // numbers that change faster cannot be read
+
 export interface Panels {
   draw(scene: Scene, shown: Shown, look: Look): void;
   resize(): void;
@@ -55,8 +57,22 @@ export function createPanels(listener: PanelListener): Panels {
   const speak = createTwin();
   const cursorLine = element("cursor-line");
   let explained: Kind | null = null;
+  let numbers: { at: number; scene: Scene; shown: Shown; look: Look } | null = null;
   let lines: Line[] = [];
   let linesFor: [Kind, Look, string] | null = null;
+
+  /** At once when something else is shown, else all of them together now and then. */
+  function numbersAreDue(scene: Scene, shown: Shown, look: Look): boolean {
+    const now = { at: performance.now(), scene, shown, look };
+    const same =
+      numbers?.shown === shown &&
+      numbers.look === look &&
+      numbers.scene.series === scene.series &&
+      numbers.scene.cursor === scene.cursor;
+    if (same && now.at - numbers!.at < NUMBERS_MS) return false;
+    numbers = now;
+    return true;
+  }
 
   function linesNow(scene: Scene, chosen: string[], look: Look): Line[] {
     const wanted: [Kind, Look, string] = [scene.kind, look, chosen.join()];
@@ -70,7 +86,6 @@ export function createPanels(listener: PanelListener): Panels {
     chart.draw(scene, linesNow(scene, chosen, look), look);
     strip.draw(scene, chart.plot, look);
     heatmap.draw(scene, chart.plot, look);
-    readout.draw(scene, chosen, look);
     cursorLine.hidden = scene.cursor < 0;
     if (scene.cursor < 0) return;
     const x = xOf(scene, chart.plot, scene.series.at(scene.series.axis, scene.cursor));
@@ -81,7 +96,11 @@ export function createPanels(listener: PanelListener): Panels {
     draw(scene, shown, look) {
       const view = viewOf(scene, shown);
       tabs.draw(scene.kind, view);
-      drawChosen(scene);
+      if (numbersAreDue(scene, shown, look)) {
+        drawChosen(scene);
+        if (view === "text") drawGuesses(scene);
+        else readout.draw(scene, chosenLines(scene, shown), look);
+      }
       speak(scene);
       switch (view) {
         case "forecast":
@@ -90,7 +109,6 @@ export function createPanels(listener: PanelListener): Panels {
           break;
         case "text":
           tokens.draw(scene, units.draw(scene, shown.unit, look), look);
-          drawGuesses(scene);
           break;
         case "how":
           if (explained !== scene.kind) drawHow(scene.kind);

@@ -9,8 +9,6 @@ import { choicesOf, lookOf, type Choice } from "./lines";
 import { reasonOf, shownRow, type Scene } from "./scene";
 import type { Look } from "./theme";
 
-const DRAW_MS = 100; // numbers that change faster cannot be read
-
 export interface Readout {
   draw(scene: Scene, chosen: readonly string[], look: Look): void;
 }
@@ -19,7 +17,6 @@ export function createReadout(toggle: (id: string) => void): Readout {
   const host = element("lines");
   const readout = element("readout");
   let built: { kind: Kind; look: Look } | null = null;
-  let drawn = { at: -Infinity, cursor: -1, chosen: "" };
   let choices: { choice: Choice; button: HTMLButtonElement; value: HTMLElement }[] = [];
 
   function build(kind: Kind, look: Look): void {
@@ -41,15 +38,6 @@ export function createReadout(toggle: (id: string) => void): Readout {
   return {
     draw(scene, chosen, look) {
       const { kind, series } = scene;
-      const now = {
-        at: performance.now(),
-        cursor: scene.cursor,
-        chosen: `${scene.stream.key} ${chosen.join()} ${scene.zone}`,
-      };
-      const same =
-        built?.kind === kind && built.look === look && now.cursor === drawn.cursor && now.chosen === drawn.chosen;
-      if (same && now.at - drawn.at < DRAW_MS) return;
-      drawn = now;
       if (built?.kind !== kind || built.look !== look) build(kind, look);
       const row = shownRow(scene);
       for (const { choice, button, value } of choices) {
