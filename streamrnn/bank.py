@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamrnn.step import Step, allocate, check_rows, scalar
+from streamrnn.step import Step, allocate, check_rows, initial, scalar
 
 
 class Snapshot(NamedTuple):
@@ -33,8 +33,7 @@ class Bank:
 
     def __init__(self, step: Step) -> None:
         self.model = step
-        initial = getattr(step, "initial", None)
-        self._initial = np.zeros((), step.layout) if initial is None else initial()
+        self._initial = initial(step)
         self._row_of: dict[Hashable, int] = {}
         self._free: list[int] = []  # rows of dropped streams, used again first
         self._states = allocate(step.layout, 16)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamrnn.kernels import forecast as kernel
-from streamrnn.step import Output, allocate, check_row, check_rows, flat, padded
+from streamrnn.step import OneStream, Output, allocate, check_row, check_rows, flat, padded
 
 Array = NDArray[np.float64]
 ONE_ROW = np.zeros(1, np.int64)
@@ -37,7 +37,7 @@ class Forecast(NamedTuple):
     upper: Array
 
 
-class Learner:
+class Learner(OneStream):
     """What Forecaster and Detector share: arguments, layout, and the state of one stream.
 
     channels  values in a row
@@ -95,23 +95,6 @@ class Learner:
         state = np.zeros((), self.layout)
         state["made"] = state["ahead"][kernel.ORIGIN] = np.nan
         return state
-
-    @property
-    def state(self) -> NDArray[Any]:
-        """A copy of what the stream remembers and has learned, 0-d of `layout`."""
-        return self._states[0:1].copy().reshape(())
-
-    @state.setter
-    def state(self, state: NDArray[Any]) -> None:
-        if getattr(state, "dtype", None) != self.layout or np.shape(state) != ():
-            raise ValueError(
-                f"a state of {self!r} was expected, as its .state gives it; got {state!r}"
-            )
-        self._states[0] = state
-
-    def reset(self) -> None:
-        """Forget the stream and everything learned from it."""
-        self._states[0] = self.initial()
 
     def units(self, states: NDArray[Any]) -> NDArray[np.float32]:
         """What the forecasts are made of, for display: waves, then recent changes, (S, U <= 32)."""

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from streamrnn.formats import FormatError, torch
 from streamrnn.kernels import door, gru, lstm, network, rnn
 from streamrnn.packed import Packed, pack
-from streamrnn.step import allocate, check_row, check_rows, flat, padded
+from streamrnn.step import OneStream, allocate, check_row, check_rows, flat, padded
 
 Array = NDArray[np.float32]
 ONE_ROW = np.zeros(1, np.int64)
@@ -64,7 +64,7 @@ class Parameters(MutableMapping[str, Array]):
         return len(self._shapes)
 
 
-class Model:
+class Model(OneStream):
     """What RNN, GRU and LSTM share; they differ in their cell alone.
 
     input_size   channels of x; with tokens=True the size of the vocabulary, and x is one token id
@@ -219,23 +219,6 @@ class Model:
         """The top layer's h (hidden_size,), a copy."""
         top: Array = self._states["h"][0, -1, : self.hidden_size].copy()
         return top
-
-    @property
-    def state(self) -> NDArray[Any]:
-        """A copy of what the stream remembers, 0-d of `layout`: h (num_layers, H), LSTM also c."""
-        return self._states[0:1].copy().reshape(())
-
-    @state.setter
-    def state(self, state: NDArray[Any]) -> None:
-        if getattr(state, "dtype", None) != self.layout or np.shape(state) != ():
-            raise ValueError(
-                f"a state of {self!r} was expected, as its .state gives it; got {state!r}"
-            )
-        self._states[0] = state
-
-    def reset(self) -> None:
-        """Forget the stream: back to the initial state, zeros."""
-        self._states[0] = np.zeros((), self.layout)
 
     def units(self, states: NDArray[Any]) -> Array:
         """The top layer's h of each of `states` (S,): (S, hidden_size), in [-1, 1]."""

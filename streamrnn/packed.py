@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streamrnn.kernels import network
 from streamrnn.kernels.simd import LANES
-from streamrnn.step import ROW_BYTES
+from streamrnn.step import allocate
 
 Array = NDArray[np.float32]
 
@@ -48,7 +48,9 @@ def pack(
     plan[network.TOKENS] = config["tokens"]
     plan[network.FIRST_SIZE] = parts[2].size
     plan[network.SIZE] = parts[3].size if layers > 1 else 0
-    return Packed(plan, _aligned(np.concatenate(parts)))
+    weights = allocate(np.dtype(np.float32), sum(part.size for part in parts))
+    np.concatenate(parts, out=weights)
+    return Packed(plan, weights)
 
 
 def _padded(array: Array) -> Array:
@@ -70,12 +72,3 @@ def _blocks(*arrays: NDArray[Any]) -> Array:
         blocks = full.reshape(gates, count, LANES, -1).transpose(1, 3, 0, 2)
         parts.append(blocks.reshape(count, -1))
     return np.concatenate(parts, axis=1).ravel()
-
-
-def _aligned(array: Array) -> Array:
-    """A copy that begins on a cache line, so that no vector of weights straddles two."""
-    raw = np.empty(array.nbytes + ROW_BYTES, np.uint8)
-    start = -raw.ctypes.data % ROW_BYTES
-    aligned = raw[start : start + array.nbytes].view(np.float32)
-    aligned[:] = array
-    return aligned

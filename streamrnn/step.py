@@ -95,10 +95,41 @@ def flat(states: NDArray[Any]) -> NDArray[Any]:
 
 
 def allocate(layout: np.dtype[Any], count: int) -> NDArray[Any]:
-    """`count` zeroed states whose rows begin on cache lines."""
+    """`count` zeroed items, such as states, the first of them on a cache line."""
     raw = np.zeros(count * layout.itemsize + ROW_BYTES, np.uint8)
     start = -raw.ctypes.data % ROW_BYTES
     return raw[start : start + count * layout.itemsize].view(layout)
+
+
+def initial(step: Step) -> NDArray[Any]:
+    """The state of a stream that has not begun, 0-d of the step's layout."""
+    own = getattr(step, "initial", None)
+    state: NDArray[Any] = np.zeros((), step.layout) if own is None else own()
+    return state
+
+
+class OneStream:
+    """The state of the one stream that a step keeps when it is stepped without a key."""
+
+    layout: np.dtype[Any]
+    _states: NDArray[Any]  # (1,), made by `allocate`
+
+    @property
+    def state(self) -> NDArray[Any]:
+        """A copy of all that the stream remembers, 0-d of `layout`; assign one to go back to it."""
+        return self._states[0:1].copy().reshape(())
+
+    @state.setter
+    def state(self, state: NDArray[Any]) -> None:
+        if getattr(state, "dtype", None) != self.layout or np.shape(state) != ():
+            raise ValueError(
+                f"a state of {self!r} was expected, as its .state gives it; got {state!r}"
+            )
+        self._states[0] = state
+
+    def reset(self) -> None:
+        """Forget the stream, with all that was learned from it: back to the initial state."""
+        self._states[0] = initial(self)  # type: ignore[arg-type]  # what inherits is a Step
 
 
 def check_row(x: Any, step: Step) -> NDArray[Any]:
