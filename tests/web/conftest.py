@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import sync_playwright
 from streamrnn_server import protocol
 from websockets.sync.client import connect
 
@@ -138,10 +139,6 @@ def chromium() -> str | None:
 def browser() -> Iterator[Any]:
     path = need(chromium(), "a browser, from the Debian package chromium")
     need(BUNDLE.exists(), f"the page's bundle {BUNDLE.name}, which `pip install -e .` builds")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        need(None, "playwright, from the extra `test`")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser

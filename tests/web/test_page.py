@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.web.conftest import BUNDLE, WITHIN_S, Served, waves
 
-expect: Any = pytest.importorskip("playwright.sync_api", reason="not installed").expect
 expect.set_options(timeout=1000 * WITHIN_S)
 
 # Chromium's own words on a dead server
