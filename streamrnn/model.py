@@ -157,12 +157,12 @@ class Model(OneStream):
         y: Array = self._advance_own(check_row(x, self).reshape(1, -1))[0]
         return y
 
-    def run(self, X: ArrayLike) -> Array:
+    def run(self, X: ArrayLike, *, out: Array | None = None) -> Array:
         """Advance by X (T, input_size), with tokens (T,), oldest first; returns Y (T, outputs).
 
-        The same bits as T calls of `step`.
+        The same bits as T calls of `step`. out: a contiguous float32 array for Y, to be returned.
         """
-        return self._advance_own(check_rows(X, self))
+        return self._advance_own(check_rows(X, self), out)
 
     def stepper(self, *, scalar: bool = False) -> Callable[[ArrayLike], Any]:
         """The fastest `step`: a function that moves this model's stream and gives the same bits.
@@ -192,8 +192,14 @@ class Model(OneStream):
             return slow
         return door.builtin(plan, weights, states, self.inputs, y, scratch, slow, scalar)
 
-    def _advance_own(self, x: Array) -> Array:
-        y = np.empty((len(x), self.outputs), np.float32)
+    def _advance_own(self, x: Array, out: Array | None = None) -> Array:
+        shape = (len(x), self.outputs)
+        y = np.empty(shape, np.float32) if out is None else out
+        if y.shape != shape or y.dtype != np.float32 or not y.flags.carray:
+            raise ValueError(
+                f"out has shape {y.shape} and dtype {y.dtype}, expected {shape} of float32, "
+                "contiguous and writeable"
+            )
         rows = ONE_ROW if len(x) == 1 else np.zeros(len(x), np.int64)
         self.advance(self._states, rows, x, y)
         return y
@@ -201,7 +207,7 @@ class Model(OneStream):
     def advance(self, states: NDArray[Any], rows: NDArray[np.int64], x: Array, y: Array) -> None:
         """Move rows of `states` (S,) by x (N, inputs) and write y (N, outputs); see `Step`."""
         plan, weights = self._packed()
-        if len(rows) >= len(network.TILE) and not plan[network.TILES]:
+        if not plan[network.TILES] and (rows[1:] > rows[:-1]).sum() >= len(network.TILE) - 1:
             plan[network.TILES] = self.cell.tile.address  # compiled for those who use it
         scratch = np.empty(network.scratch_size(plan, len(rows)), np.float32)
         network.advance(plan, weights, flat(states), rows, x, y, scratch)

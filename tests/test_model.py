@@ -206,6 +206,16 @@ def test_what_does_not_fit_is_refused(call, error, text):
         call(GRU(3, 4))
 
 
+def test_run_writes_into_an_array_of_ones_own():
+    model, other = GRU(2, 4, 3), GRU(2, 4, 3)
+    X, Y = samples(10, 2), np.zeros((10, 3), np.float32)
+    assert model.run(X, out=Y) is Y
+    assert Y.tobytes() == other.run(X).tobytes()
+    for out in (np.zeros((10, 3)), np.zeros((9, 3), np.float32), np.zeros((10, 6), "f4")[:, ::2]):
+        with pytest.raises(ValueError, match=re.escape("expected (10, 3) of float32, contiguous")):
+            model.run(X, out=out)
+
+
 @pytest.mark.parametrize("T", [0, 1])
 def test_run_takes_no_rows_and_one(T):
     model: Model = GRU(2, 4, 3)
