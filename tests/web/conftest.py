@@ -107,7 +107,7 @@ def waves(key: str, n: int, *, start: int = 0) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
     server = Served()
     yield server
@@ -135,7 +135,9 @@ def chromium() -> str | None:
     )
 
 
-@pytest.fixture(scope="session")
+# By module: as long as playwright is up its event loop runs in this thread, and asyncio.run() of
+# other tests would refuse to.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     path = need(chromium(), "a browser, from the Debian package chromium")
     need(BUNDLE.exists(), f"the page's bundle {BUNDLE.name}, which `pip install -e .` builds")
