@@ -40,7 +40,7 @@ def run(kernels, **environment):
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         cwd=kernels.parents[1],
-        env={**os.environ, "PYTHONPATH": str(kernels.parents[1]), **environment},
+        env={**os.environ, "PYTHONPATH": str(kernels.parents[1]), **PLAIN, **environment},
         capture_output=True,
         text=True,
         check=True,
@@ -49,6 +49,7 @@ def run(kernels, **environment):
     return result.stdout.split()
 
 
+PLAIN = {"NUMBA_BOUNDSCHECK": "0"}  # whatever the tests themselves run with
 COMPILED, LOADED = ["4", "0", "1"], ["4", "1", "0"]
 
 
