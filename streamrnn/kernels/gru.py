@@ -11,6 +11,7 @@ from streamrnn.kernels.jit import CFunction, inner
 from streamrnn.kernels.network import ONE, TILE, order
 from streamrnn.kernels.simd import (
     LANES,
+    add_all,
     broadcasts,
     fma,
     fma_first,
@@ -19,6 +20,7 @@ from streamrnn.kernels.simd import (
     load,
     loads,
     store,
+    zeros,
 )
 
 GATES = 3
@@ -52,9 +54,14 @@ def block(w, first, last, K, H, x, dx, h, u, y, d, streams):
         a = fma_first(broadcasts(x, k, dx, streams), loads(w, at, 3), a)
         at += 3 * LANES
     at = LANES * (4 + 3 * K)
-    for k in range(H):
+    odd = zeros(a)  # as in kernels/lstm.py
+    for k in range(0, H - 1, 2):
         a = fma_last(broadcasts(h, k, d, streams), loads(w, at, 3), a)
-        at += 3 * LANES
+        odd = fma_last(broadcasts(h, k + 1, d, streams), loads(w, at + 3 * LANES, 3), odd)
+        at += 6 * LANES
+    if H & 1:
+        a = fma_last(broadcasts(h, H - 1, d, streams), loads(w, at, 3), a)
+    a = add_all(a, odd)
     for m in streams:
         n_x, r, z, n_h = a[4 * m], a[4 * m + 1], a[4 * m + 2], a[4 * m + 3]
         store(y, m * d + u, cell(n_x, r, z, n_h, load(h, m * d + u)))

@@ -11,6 +11,7 @@ from streamrnn.kernels.jit import CFunction, inner
 from streamrnn.kernels.network import ONE, TILE, order
 from streamrnn.kernels.simd import (
     LANES,
+    add_all,
     broadcasts,
     fma,
     fma_first,
@@ -19,6 +20,7 @@ from streamrnn.kernels.simd import (
     load,
     loads,
     store,
+    zeros,
 )
 
 GATES = 4
@@ -49,9 +51,14 @@ def block(w, first, last, K, H, x, dx, h, c, y, d, streams):
         a = fma_first(broadcasts(x, k, dx, streams), loads(w, at, 4), a)
         at += 4 * LANES
     at = 4 * LANES * (1 + K)
-    for k in range(H):
+    odd = zeros(a)  # two sums, over even and odd k: each waits only for every other product
+    for k in range(0, H - 1, 2):
         a = fma_last(broadcasts(h, k, d, streams), loads(w, at, 4), a)
-        at += 4 * LANES
+        odd = fma_last(broadcasts(h, k + 1, d, streams), loads(w, at + 4 * LANES, 4), odd)
+        at += 8 * LANES
+    if H & 1:
+        a = fma_last(broadcasts(h, H - 1, d, streams), loads(w, at, 4), a)
+    a = add_all(a, odd)
     for m in streams:
         i, f, g, o = a[4 * m], a[4 * m + 1], a[4 * m + 2], a[4 * m + 3]
         c_m, h_m = cell(i, f, g, o, load(c, m * d))

@@ -28,7 +28,7 @@ PAD = 16  # floats: the widest vector
 CHUNK = 32  # steps of one stream at a time: its layers' outputs stay in the cache
 GROUP = 48  # streams at a time: a block's weights are used again while they are in the cache
 ONE = (0,)  # the streams that a block advances at a time; each needs as many registers as sums
-TILE = (0, 1, 2, 3, 4, 5) if LANES == 16 else (0, 1)
+TILE = (0, 1, 2) if LANES == 16 else (0, 1)
 LIMIT = np.float32(1e18)  # keeps sums of weighted inputs finite
 ZERO, UNIT = np.float32(0), np.float32(1)
 

@@ -5,12 +5,14 @@ from streamrnn.kernels.jit import CFunction, inner
 from streamrnn.kernels.network import ONE, TILE, order
 from streamrnn.kernels.simd import (
     LANES,
+    add_all,
     broadcasts,
     fma_first,
     fma_last,
     for_each,
     loads,
     store,
+    zeros,
 )
 
 GATES = 1
@@ -31,9 +33,14 @@ def block(w, first, last, K, H, x, dx, h, y, d, streams):
         a = fma_first(broadcasts(x, k, dx, streams), loads(w, at, 1), a)
         at += LANES
     at = LANES * (1 + K)
-    for k in range(H):
+    odd = zeros(a)  # as in kernels/lstm.py
+    for k in range(0, H - 1, 2):
         a = fma_last(broadcasts(h, k, d, streams), loads(w, at, 1), a)
-        at += LANES
+        odd = fma_last(broadcasts(h, k + 1, d, streams), loads(w, at + LANES, 1), odd)
+        at += 2 * LANES
+    if H & 1:
+        a = fma_last(broadcasts(h, H - 1, d, streams), loads(w, at, 1), a)
+    a = add_all(a, odd)
     for m in streams:
         store(y, m * d, tanh(a[m]))
 

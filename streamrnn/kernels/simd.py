@@ -209,6 +209,29 @@ fma_last = _fma_tile("last", lambda group, gates: group - gates)
 
 
 @intrinsic
+def zeros(typing, vectors):
+    """A tuple of as many zero vectors as `vectors` has."""
+
+    def generate(context, builder, signature, arguments):
+        zero = ir.Constant(F32S, [0.0] * LANES)
+        return context.make_tuple(builder, vectors, [zero] * vectors.count)
+
+    return vectors(vectors), generate
+
+
+@intrinsic
+def add_all(typing, x, y):
+    """x[g] + y[g] for two tuples of vectors."""
+
+    def generate(context, builder, signature, arguments):
+        xs, ys = (cgutils.unpack_tuple(builder, argument) for argument in arguments)
+        sums = [builder.fadd(x, y) for x, y in zip(xs, ys, strict=True)]
+        return context.make_tuple(builder, signature.return_type, sums)
+
+    return x(x, y), generate
+
+
+@intrinsic
 def for_each(typing, vectors, streams):
     """The tuple `vectors`, once for each of the tuple `streams`."""
     repeated = types.UniTuple(V, vectors.count * streams.count)
