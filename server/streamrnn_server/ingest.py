@@ -53,7 +53,7 @@ class Ingest:
     def _line(self, line: str, number: int) -> None:
         try:
             record = msgspec.json.decode(line)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:  # the latter: nested without end
             raise self._refused(
                 "json", number, f"expected one JSON object a line: {error}"
             ) from None

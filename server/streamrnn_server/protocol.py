@@ -222,7 +222,7 @@ def decode_viewer(text: str | bytes) -> FromViewer:
         raise ProtocolError("expected a JSON text message, got a binary one")
     try:
         return _from_viewer.decode(text)
-    except msgspec.DecodeError as error:  # ValidationError is one of them
+    except (msgspec.DecodeError, RecursionError) as error:  # the latter: nested without end
         raise ProtocolError(f"expected a watch, ack, pause or resume message: {error}") from None
 
 

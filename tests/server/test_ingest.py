@@ -86,6 +86,12 @@ def test_lines_that_are_taken(line, key, t, x):
             "JSON is malformed: invalid character (byte 0)",
         ),
         (
+            "[" * 100_000,
+            "json",
+            "/ingest line 2: expected one JSON object a line: "
+            "maximum recursion depth exceeded while deserializing an object",
+        ),
+        (
             "1e400",
             "json",
             "/ingest line 2: expected one JSON object a line: Number out of range",

@@ -277,6 +277,11 @@ def test_columns_with_other_strides_are_sent_as_their_values():
     ("text", "error"),
     [
         (b"\x00", "expected a JSON text message, got a binary one"),
+        (
+            '{"z": ' + "[" * 100_000,
+            "expected a watch, ack, pause or resume message: "
+            "maximum recursion depth exceeded while deserializing an object",
+        ),
         ("{", "expected a watch, ack, pause or resume message: Input data was truncated"),
         ("[]", "expected a watch, ack, pause or resume message: Expected `object`, got `array`"),
         (
