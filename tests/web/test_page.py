@@ -386,3 +386,15 @@ def test_the_bundle_keeps_its_budget() -> None:
     if not BUNDLE.exists():
         pytest.skip("the page is not built")
     assert BUNDLE.stat().st_size <= 120_000
+
+
+def test_a_step_that_the_library_never_heard_of_is_shown(
+    served: Served, open_page: Callable[..., Any]
+) -> None:
+    key = "many/own"  # the leaky integrator of tests/leaky.py: h' = h + (x - h) / 4
+    served.send(*({"stream": key, "t": 1_700_000_000 + k, "level": 16} for k in range(2)))
+    page = open_page(served.url + f"/#stream={key}")
+    served.sample(key, 1)
+    shows(page, "#now-value", 16)
+    expect(page.locator("#now-unit")).to_have_text("m")
+    assert [float(list(row.values())[-1]) for row in saved_rows(page)] == [4, 7]
