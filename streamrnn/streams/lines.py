@@ -7,8 +7,9 @@ In both a column "stream" names the stream, and times are seconds since 1970 or 
 """
 
 import csv
+import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from streamrnn.streams.refused import Refused, shown
 STREAM = "stream"
 TIMES = ("t", "time", "timestamp", "datetime", "date")  # looked for when nobody names the column
 MISSING = ("", "na", "n/a", "nan", "null", "none")
-
+_QUOTED = re.compile(r'"[^"]*"')
 
 Parse = Callable[[str, str, float], "Row"]  # where, line, now
 
@@ -52,7 +53,7 @@ class Lines:
 
     name      what errors call the file
     key       the stream of lines that name none
-    time      the time column; None: one of TIMES if it is there, else there is none
+    time      the time column; None: one of TIMES, or Time and so on, if it is there, else none
     channels  the columns to read, in order; None: all with a name but time and stream
     refuse    is told what is wrong with a line
 
@@ -120,7 +121,7 @@ class Lines:
         if text.lstrip().startswith("{"):
             self._parse = self._json
             return True
-        delimiter = max(",;\t", key=text.count)
+        delimiter = max(",;\t", key=_QUOTED.sub("", text).count)
         cells = [cell.strip() for cell in _cells(text, delimiter)]
         headless = all(_is_number(cell) for cell in cells)
         names = list(self.channels or made_up(len(cells))) if headless else cells
@@ -140,7 +141,7 @@ class Lines:
         key = record.pop(STREAM, self.key)
         if not isinstance(key, str):
             raise Refused("stream", where, f"expected a stream's name as text, got {shown(key)}")
-        time = self.time or next((name for name in TIMES if name in record), None)
+        time = self.time or _time_of(record)
         t = record.pop(time, None) if time else None
         seconds = None if t is None else checked_time(where, t, now)
         if record.keys() == {"value"}:
@@ -165,7 +166,7 @@ class _Columns:
         self.named = named
         self.delimiter = delimiter
         self.stream = names.index(STREAM) if STREAM in names else None
-        time = lines.time or next((name for name in TIMES if name in names), None)
+        time = lines.time or _time_of(names)
         wanted = [time] if lines.time else []
         for name in (*wanted, *(lines.channels or ())):
             if name not in names:
@@ -190,6 +191,15 @@ class _Columns:
         key = self.key if self.stream is None else cells[self.stream].strip()
         values = checked_row(where, x, self.channels)
         return Row(key, t, values, self.channels if self.named else None)
+
+
+def _time_of(names: Collection[str]) -> str | None:
+    """Which of the names is the time's: one of TIMES, or else one that is so but for capitals."""
+    exact = next((name for name in TIMES if name in names), None)
+    if exact is not None:
+        return exact
+    # T is rather a temperature.
+    return next((name for name in names if name != "T" and name.lower() in TIMES), None)
 
 
 def _cells(text: str, delimiter: str) -> list[str]:

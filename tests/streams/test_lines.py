@@ -25,12 +25,14 @@ def read(*lines, **kwargs):
         (["temp,load", "1,2"], {}, [1, 2], "temp load"),
         (["temp;load\r\n", "1;2\r\n"], {}, [1, 2], "temp load"),
         (["temp\tload", "1\t2"], {}, [1, 2], "temp load"),
+        (['temp;"load, kW"', "1;2"], {}, [1, 2], "temp|load, kW"),
         (["\ufefftemp", "1"], {}, [1], "temp"),
         (["", "temp", "  ", "1"], {}, [1], "temp"),
         (["a,b,c", "1,2,3"], {"channels": ["c", "a"]}, [3, 1], "c a"),
         (['"what",n', '"x ""y"", z",1'], {"channels": ["n"]}, [1], "n"),
         (["a,b,c,d,e", ", NA,nan,null,1e3"], {}, [NAN, NAN, NAN, NAN, 1000], "a b c d e"),
         ([",temp", "0,1"], {}, [1], "temp"),  # as pandas writes its index
+        (["T,temp", "0,1"], {}, [0, 1], "T temp"),  # a temperature as well, perhaps
         (["12.5"], {}, [12.5], None),
         (["1,2"], {}, [1, 2], None),
         (["1,2"], {"channels": ["a", "b"]}, [1, 2], "a b"),
@@ -48,7 +50,8 @@ def test_a_line_is_a_sample(lines, kwargs, x, channels):
     (row,), refused = read(*lines, **kwargs)
     assert refused == []
     assert list(row.x) == pytest.approx(x, nan_ok=True)
-    assert (row.key, row.t, row.channels) == ("key", None, channels and tuple(channels.split()))
+    names = channels and tuple(channels.split("|" if "|" in channels else None))
+    assert (row.key, row.t, row.channels) == ("key", None, names)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +61,12 @@ def test_a_line_is_a_sample(lines, kwargs, x, channels):
         (["time,temp", "2013-01-01T06:00:00Z,1"], {}),
         (["date,temp", "2013-01-01 06:00,1"], {}),
         (["timestamp,temp", "2013-01-01T07:00+01:00,1"], {}),
+        (["Date,temp", "2013-01-01 06:00,1"], {}),
+        (["TIMESTAMP,temp", f"{T0},1"], {}),
         (["hour,temp", f"{T0},1"], {"time": "hour"}),
         (['{"t": 1357020000, "temp": 1}'], {}),
         (['{"time": "2013-01-01T06:00:00Z", "temp": 1}'], {}),
+        (['{"Time": "2013-01-01T06:00:00Z", "temp": 1}'], {}),
         (['{"hour": 1357020000.0, "temp": 1}'], {"time": "hour"}),
     ],
 )
