@@ -35,10 +35,10 @@ def kernels(tmp_path):
     return folder
 
 
-def run(kernels, **environment):
-    """What PROGRAM prints: result, loaded from the cache, compiled."""
+def run(kernels, *, before="", **environment):
+    """What PROGRAM prints, run after `before`: result, loaded from the cache, compiled."""
     result = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", before + PROGRAM],
         cwd=kernels.parents[1],
         env={**os.environ, "PYTHONPATH": str(kernels.parents[1]), **PLAIN, **environment},
         capture_output=True,
@@ -94,3 +94,14 @@ def test_nowhere_to_write_runs_uncached(kernels):
     environment |= {"XDG_CACHE_HOME": str(nowhere), "LOCALAPPDATA": str(nowhere)}
     (kernels / "__pycache__").touch()  # a file in its place: not even root can write into it
     assert run(kernels, PYTHONDONTWRITEBYTECODE="1", **environment)[0] == "4"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot limit the size of files")
+def test_a_full_disk_runs_uncached_and_leaves_the_old_files(kernels):
+    no_room = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    no_room += "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+    assert run(kernels, before=no_room) == COMPILED
+    assert run(kernels) == COMPILED
+    assert run(kernels, before=no_room) == LOADED
+    assert run(kernels, before=no_room, NUMBA_BOUNDSCHECK="1") == COMPILED
+    assert run(kernels) == LOADED
