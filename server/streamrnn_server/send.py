@@ -97,15 +97,16 @@ class Sender:
             await asyncio.sleep(wait_s)
 
     def _connect(self) -> connect:
-        host = urlsplit(self.url).hostname or ""
         try:
+            parts = urlsplit(self.url)
+            host, _ = parts.hostname or "", parts.port  # either raises if it is none
             return connect(
                 self.url,
                 additional_headers=self._headers,
                 compression=None,
                 proxy=None if is_loopback(host) else True,
             )
-        except InvalidURI as error:
+        except (InvalidURI, ValueError) as error:
             raise SendError(f"expected an address like http://127.0.0.1:8765: {error}") from None
 
     async def _exchange(
@@ -259,4 +260,5 @@ def _json(row: Any) -> str:
     if row.t is not None:
         record["t"] = row.t
     x = [None if math.isnan(value) else value for value in row.x]
-    return json.dumps(record | dict(zip(row.channels, x, strict=True)))
+    named = {"x": x} if row.channels is None else dict(zip(row.channels, x, strict=True))
+    return json.dumps(record | named)

@@ -167,10 +167,11 @@ def test_addresses(given, stream, used):
     run(main())
 
 
-def test_an_address_that_is_none():
+@pytest.mark.parametrize("url", ["ftp://x", "http://", "x:y", "x:99999", "[::1"])
+def test_an_address_that_is_none(url):
     async def main():
         with pytest.raises(SendError, match="expected an address like http://127.0.0.1:8765: "):
-            await Sender("ftp://x").send(queue_of())
+            await Sender(url).send(queue_of())
 
     run(main())
 
@@ -189,6 +190,12 @@ def test_csv_becomes_json_line_by_line():
     assert sender.examples == [
         "line 3: channel temp: expected a number or nothing where missing, got 'hot'"
     ]
+
+
+def test_csv_of_numbers_alone_goes_without_names():
+    sender = Sender.__new__(Sender)
+    convert = send.csv_to_json(sender)
+    assert convert(Lines(1, ["20.5,3", "21,"])).texts == ['{"x": [20.5, 3.0]}', '{"x": [21.0, null]}']
 
 
 def test_csv_without_a_sound_header_is_refused_as_a_whole():
