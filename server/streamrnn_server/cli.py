@@ -143,7 +143,7 @@ async def _send(sender: Sender, csv: bool) -> None:
     from streamrnn_server import send
 
     convert = send.csv_to_json(sender) if csv else lambda lines: lines
-    sending = asyncio.ensure_future(sender.send(send.read(0, convert)))
+    sending = asyncio.ensure_future(sender.send(send.read(0, convert, sender.refuse)))
     with err.status("connecting") as status:
         while not sending.done():
             await asyncio.wait({sending}, timeout=0.2)

@@ -26,6 +26,7 @@ from streamrnn_server.access import is_loopback
 
 WINDOW = 8  # messages on their way
 CHUNK_BYTES = 1 << 15
+LINE_BYTES = 1 << 18  # a longer one is no sample; with a chunk, a message that servers take
 EXAMPLES = 5  # refused lines kept for the summary
 RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 
@@ -65,6 +66,7 @@ class Sender:
         self._notice = notice
         self._unacknowledged: deque[Lines] = deque()
         self._acknowledged = asyncio.Event()
+        self._answers = 0
         self._ended = False
 
     def refuse(self, kind: str, error: str) -> None:
@@ -82,9 +84,11 @@ class Sender:
                 async with self._connect() as connection:
                     if failures:
                         self._notice(f"connected to {self.url} again")
-                    connected, failures = True, 0
+                    connected, answers = True, self._answers
                     if await self._exchange(connection, messages):
                         return
+                    if self._answers > answers:  # else it may be these lines that it dies of
+                        failures = 0
                 reason = connection.close_reason or "the connection was lost"
                 _give_up(connection.close_code, reason)
             except (OSError, TimeoutError, InvalidHandshake) as error:
@@ -152,6 +156,7 @@ class Sender:
         async for text in connection:
             answer = json.loads(text)
             message = self._unacknowledged.popleft()
+            self._answers += 1
             sent = sum(1 for line in message.texts if line.strip())
             self.taken += answer["taken"]
             for line in answer["refused"]:
@@ -179,7 +184,7 @@ def _give_up(code: int | None, reason: str) -> None:
         raise SendError(f"{reason}; give it with --token or in STREAMRNN_TOKEN")
     if code == 1009:
         raise SendError(
-            f"the server takes no messages of {CHUNK_BYTES >> 10} kB ({reason}); "
+            f"the server takes no message as long as this ({reason}); "
             "raise message_kb under [limits] in its configuration"
         )
 
@@ -197,8 +202,14 @@ def _unreachable(url: str, error: Exception) -> str:
 # --- input ----------------------------------------------------------------------------------------
 
 
-def read(fd: int, convert: Callable[[Lines], Lines]) -> asyncio.Queue[Lines | None]:
+def read(
+    fd: int,
+    convert: Callable[[Lines], Lines],
+    refuse: Callable[[str, str], object] = lambda kind, error: None,
+) -> asyncio.Queue[Lines | None]:
     """Whole lines from a file descriptor, as they come; None at its end. `convert` may change them.
+
+    Lines of more than LINE_BYTES are left out, and `refuse` is told.
 
     A thread reads, because on Windows no event loop can wait for a console or a pipe.
     """
@@ -213,13 +224,20 @@ def read(fd: int, convert: Callable[[Lines], Lines]) -> asyncio.Queue[Lines | No
             coroutine.close()  # if the loop is closed, it was never begun
 
     def read_all() -> None:
-        rest, first = b"", 1
+        rest, first, too_long = b"", 1, False
         with contextlib.suppress(RuntimeError, CancelledError):  # nobody listens any more
             while chunk := os.read(fd, CHUNK_BYTES):
+                if too_long:  # leave out all until the next line
+                    _, end, chunk = chunk.partition(b"\n")
+                    too_long = not end
                 *whole, rest = (rest + chunk).split(b"\n")
                 if whole:
                     put(convert(Lines(first, [line.decode(errors="replace") for line in whole])))
                     first += len(whole)
+                if len(rest) > LINE_BYTES:
+                    error = f"expected at most {LINE_BYTES} bytes; this line is left out"
+                    refuse("line", f"line {first}: {error}")
+                    rest, first, too_long = b"", first + 1, True
             if rest:
                 put(convert(Lines(first, [rest.decode(errors="replace")])))
             put(None)

@@ -17,6 +17,7 @@ import pytest
 from streamrnn_server import cli, send
 from streamrnn_server.send import Lines, Sender, SendError
 from typer.testing import CliRunner
+from websockets.asyncio import server as websockets
 
 from tests.server.clients import address, run, server
 
@@ -111,8 +112,8 @@ def test_what_was_not_acknowledged_is_sent_again(monkeypatch):
         (
             {"message_bytes": 3},
             {},
-            "the server takes no messages of 32 kB (frame with 5 bytes exceeds limit of 3 bytes); "
-            "raise message_kb under [limits] in its configuration",
+            "the server takes no message as long as this (frame with 5 bytes exceeds limit of "
+            "3 bytes); raise message_kb under [limits] in its configuration",
         ),
     ],
 )
@@ -132,6 +133,28 @@ def test_with_the_token_lines_are_taken():
             sender = Sender(s.url, stream="a", token="0123456789abcdef")
             await sender.send(queue_of(Lines(1, ["1"])))
             assert sender.taken == 1
+
+    run(main())
+
+
+def test_a_server_that_takes_nothing_is_tried_less_and_less_often(monkeypatch):
+    monkeypatch.setattr(send, "RETRY_S", (0.01, 0.02, 0.03))
+    told = []
+
+    async def main():
+        async def hang_up(connection):
+            await connection.recv()
+
+        async with websockets.serve(hang_up, "127.0.0.1", 0) as listener:
+            port = listener.sockets[0].getsockname()[1]
+            sender = Sender(f"127.0.0.1:{port}", stream="a", notice=told.append)
+            sending = asyncio.create_task(sender.send(queue_of(Lines(1, ["1"]))))
+            while len(told) < 8:
+                await asyncio.sleep(0)
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+        waits = [text.rpartition(" in ")[2] for text in told if "next try" in text]
+        assert waits[:4] == ["0.01 s", "0.02 s", "0.03 s", "0.03 s"]
 
     run(main())
 
@@ -195,7 +218,8 @@ def test_csv_becomes_json_line_by_line():
 def test_csv_of_numbers_alone_goes_without_names():
     sender = Sender.__new__(Sender)
     convert = send.csv_to_json(sender)
-    assert convert(Lines(1, ["20.5,3", "21,"])).texts == ['{"x": [20.5, 3.0]}', '{"x": [21.0, null]}']
+    texts = convert(Lines(1, ["20.5,3", "21,"])).texts
+    assert texts == ['{"x": [20.5, 3.0]}', '{"x": [21.0, null]}']
 
 
 def test_csv_without_a_sound_header_is_refused_as_a_whole():
@@ -218,6 +242,32 @@ def test_lines_come_as_they_are_written():
         os.close(writing)
         assert await queue.get() == Lines(4, ["end"])
         assert await queue.get() is None
+        os.close(reading)
+
+    run(main())
+
+
+def test_a_line_without_end_is_left_out_and_the_rest_sent(monkeypatch):
+    monkeypatch.setattr(send, "LINE_BYTES", 1 << 16)
+
+    async def main():
+        reading, writing = os.pipe()
+        refused = []
+        queue = send.read(reading, lambda lines: lines, lambda *what: refused.append(what))
+
+        def write():
+            with open(writing, "wb") as file:
+                file.write(b"1\n" + b"2" * 200_000 + b"\n3\n" + b"4" * 70_000)
+
+        await asyncio.to_thread(write)
+        found = {}
+        while (lines := await queue.get()) is not None:
+            found |= {n: text for n, text in enumerate(lines.texts, lines.first) if text}
+        assert found == {1: "1", 3: "3"}
+        assert refused == [
+            ("line", "line 2: expected at most 65536 bytes; this line is left out"),
+            ("line", "line 4: expected at most 65536 bytes; this line is left out"),
+        ]
         os.close(reading)
 
     run(main())
