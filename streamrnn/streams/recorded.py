@@ -90,6 +90,8 @@ class replay(Source):
                 count += 1
             if count == before:
                 error = "expected samples, found none that can be read"
+                if self._refusals.last is not None:
+                    error += f"; last: {self._refusals.last.error}"
                 raise Refused("file", str(self.path), error)
             if not self.again:
                 return

@@ -28,6 +28,7 @@ class Refused(ValueError):
         self.kind = kind
         self.where = where
         self.count = count
+        self.logged = False  # by the first of all that count it
 
 
 def failed(where: str, error: Exception, count: int, what: str = "") -> Refused:
@@ -65,7 +66,8 @@ class Refusals:
         self._events[refused.kind] += 1
         events = self._events[refused.kind]
         # A broken sender causes thousands a second: the 1st, 10th, 100th ... tell enough.
-        if str(events).strip("0") == "1":
+        if str(events).strip("0") == "1" and not refused.logged:
+            refused.logged = True
             text = "refused (%s, %d so far): %s"
             log.warning(text, refused.kind, events, refused, exc_info=refused.__cause__)
         for callback in self._callbacks:

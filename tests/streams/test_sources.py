@@ -3,6 +3,7 @@
 import asyncio
 import math
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -136,6 +137,21 @@ def test_bad_lines_are_counted_with_file_and_number_and_the_replay_goes_on(recor
     ]
 
 
+def test_a_bad_line_is_logged_once_though_source_and_pipeline_count_it(recording, caplog):
+    recording.write_text(HOURS + "nonsense\n")
+    pipeline = Pipeline([])
+
+    def make(**kwargs):
+        source = replay(recording, rate_hz=1, **kwargs)
+        source.on_refused(pipeline.refuse)
+        return source
+
+    source, _ = play(make)
+    assert source.refused == pipeline.refused == {"line": 1}
+    error = f"{recording}:5: expected 3 cells (time, temp, load), got 1"
+    assert caplog.messages == [f"refused (line, 1 so far): {error}"]
+
+
 @pytest.mark.parametrize(
     ("content", "kwargs", "error"),
     [
@@ -143,14 +159,16 @@ def test_bad_lines_are_counted_with_file_and_number_and_the_replay_goes_on(recor
         ("temp\n1\n", {}, "expected a column of times (t, time, timestamp, datetime, date); "
          "name it or give rate_hz"),
         (HOURS, {"time": "hour"}, ":1: expected a column hour, got time, temp, load"),
-        (HEADER + "x\n", {"loop": True}, "expected samples, found none that can be read"),
+        (HEADER + "x\n", {"loop": True}, "expected samples, found none that can be read; last: "
+         "f.csv:2: expected 3 cells (time, temp, load), got 1"),
+        (HEADER, {}, "expected samples, found none that can be read"),
     ],
 )  # fmt: skip
-def test_a_replay_that_cannot_work_says_so(tmp_path, content, kwargs, error):
-    path = tmp_path / "f.csv"
+def test_a_replay_that_cannot_work_says_so(tmp_path, monkeypatch, content, kwargs, error):
+    monkeypatch.chdir(tmp_path)
     if content is not None:
-        path.write_text(content)
-    source, found = play(lambda **kw: replay(path, **kwargs, **kw))
+        Path("f.csv").write_text(content)
+    source, found = play(lambda **kw: replay("f.csv", **kwargs, **kw))
     assert found == [] and source.state == "failed" and error in source.detail
 
 
