@@ -107,7 +107,8 @@ class StreamsTable(msgspec.Struct, frozen=True, kw_only=True):
         Text | None, Meta(description="a name in `steps` of run(config, steps={...})")
     ] = None
     horizon: Annotated[
-        Count | None, Meta(description="samples ahead, for detect and forecast; default 12")
+        Annotated[int, Meta(ge=1, le=1000)] | None,
+        Meta(description="samples ahead, for detect and forecast; default 12"),
     ] = None
     outputs: Annotated[
         tuple[OutputTable, ...] | None,

@@ -281,6 +281,10 @@ CASES = {
             "got detect and model"
         ],
     ),
+    "horizon beyond reason": (
+        '[[streams]]\nmatch = "*"\nforecast = true\nhorizon = 100000',
+        ["streams[0].horizon: expected a whole number from 1 to 1000, got 100000"],
+    ),
     "horizon of a model": (
         '[[streams]]\nmatch = "*"\nmodel = "net.safetensors"\nhorizon = 3',
         ["streams[0].horizon: goes not with model; leave it out"],
