@@ -133,7 +133,7 @@ class OneStream:
 
 
 def check_row(x: Any, step: Step) -> NDArray[Any]:
-    """One sample as (inputs,) of the step's scalar dtype; a number will do for one input."""
+    """One sample as a contiguous (inputs,) of the step's scalar dtype; for one input a number."""
     row = _numbers(x, step)
     if row.ndim == 0 and step.inputs == 1:
         row = row.reshape(1)
@@ -142,7 +142,7 @@ def check_row(x: Any, step: Step) -> NDArray[Any]:
             f"x has shape {row.shape}, expected ({step.inputs},): one number for each input of "
             f"{type(step).__name__}, NaN where one is missing"
         )
-    return row
+    return np.ascontiguousarray(row)
 
 
 def check_rows(X: Any, step: Step, count: int | None = None) -> NDArray[Any]:

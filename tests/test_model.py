@@ -92,6 +92,14 @@ def test_extreme_inputs_leave_the_state_finite(cell):
     assert np.isfinite(model.state["h"]).all()
 
 
+@pytest.mark.parametrize("part", [np.s_[::2], np.s_[::-1], np.s_[3::-1]])
+def test_a_row_may_be_a_view_with_any_stride(part):
+    x = np.arange(8, dtype=np.float32)[part]
+    model, other = (GRU(len(x), 8, 1) for _ in range(2))
+    assert model.step(x).tobytes() == other.step(x.tolist()).tobytes()
+    assert model.stepper()(x).tobytes() == other.step(x.tolist()).tobytes()
+
+
 def test_scale_takes_and_gives_raw_units():
     raw, unit = LSTM(2, 8, 1), LSTM(2, 8, 1)
     raw.scale(mean=[20, 1000], std=[5, 10], out_mean=20, out_std=5)
