@@ -205,12 +205,31 @@ class Model(OneStream):
         return y
 
     def advance(self, states: NDArray[Any], rows: NDArray[np.int64], x: Array, y: Array) -> None:
-        """Move rows of `states` (S,) by x (N, inputs) and write y (N, outputs); see `Step`."""
+        """Move rows of `states` (S,) by x (N, inputs) and write y (N, outputs); see `Step`.
+
+        Raises ValueError for arrays of another shape, dtype or layout: the kernels work on their
+        addresses.
+        """
+        rows = np.ascontiguousarray(rows, np.int64)
+        N = len(rows)
+        for name, array, columns in (("x", x, self.inputs), ("y", y, self.outputs)):
+            if (
+                array.shape != (N, columns)
+                or array.dtype != np.float32
+                or not array.flags.c_contiguous
+            ):
+                raise ValueError(
+                    f"{name} has shape {array.shape} and dtype {array.dtype}, expected "
+                    f"({N}, {columns}) of float32, contiguous"
+                )
         plan, weights = self._packed()
         if not plan[network.TILES] and (rows[1:] > rows[:-1]).sum() >= len(network.TILE) - 1:
             plan[network.TILES] = self.cell.tile.address  # compiled for those who use it
-        scratch = np.empty(network.scratch_size(plan, len(rows)), np.float32)
-        network.advance(plan, weights, flat(states), rows, x, y, scratch)
+        scratch = np.empty(network.scratch_size(plan, N), np.float32)
+        if not network.advance(plan, weights, flat(states), rows, x, y, scratch):
+            raise ValueError(
+                f"rows go from {rows.min()} to {rows.max()}, expected 0 to {len(states) - 1}"
+            )
 
     def _packed(self) -> Packed:
         if self._packed_version != self.parameters.version:

@@ -228,3 +228,38 @@ def test_run_writes_into_an_array_of_ones_own():
 def test_run_takes_no_rows_and_one(T):
     model: Model = GRU(2, 4, 3)
     assert model.run(np.zeros((T, 2))).shape == (T, 3)
+
+
+def test_advance_takes_rows_of_any_whole_numbers():
+    model, x = GRU(1, 4), np.ones((3, 1), np.float32)
+    Y = np.zeros((2, 3, 4), np.float32)
+    model.advance(np.zeros(4, model.layout), np.array([3, 1, 3]), x, Y[0])
+    model.advance(np.zeros(4, model.layout), np.array([3, 1, 3], np.int32)[::1], x, Y[1])
+    assert Y[0].tobytes() == Y[1].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"rows": np.array([0, 2])}, "rows go from 0 to 2, expected 0 to 1"),
+        ({"rows": np.array([-1, 0])}, "rows go from -1 to 0, expected 0 to 1"),
+        (
+            {"x": np.zeros((2, 3))},
+            "x has shape (2, 3) and dtype float64, expected (2, 3) of float32",
+        ),
+        ({"x": np.zeros((3, 2), "f4").T}, "x has shape (2, 3) and dtype float32, expected (2, 3)"),
+        ({"x": np.zeros((1, 3), "f4")}, "x has shape (1, 3) and dtype float32, expected (2, 3)"),
+        ({"y": np.zeros((2, 3), "f4")}, "y has shape (2, 3) and dtype float32, expected (2, 4)"),
+    ],
+)
+def test_advance_refuses_arrays_that_its_addresses_would_misread(change, text):
+    model = GRU(3, 4)
+    arguments = {
+        "states": np.zeros(2, model.layout),
+        "rows": np.array([0, 1]),
+        "x": np.ones((2, 3), np.float32),
+        "y": np.zeros((2, 4), np.float32),
+    } | change
+    with pytest.raises(ValueError, match=re.escape(text)):
+        model.advance(**arguments)
+    assert not arguments["states"]["h"].any()

@@ -190,7 +190,13 @@ def advance(plan, weights, states, rows, x, y, scratch):
 
     plan, weights: model.py; states (S, row) float32: h (layers, D) and, if the cell has it, c;
     x (N, I) or tokens (N, 1); y (N, O or H); scratch (scratch_size,)
+
+    Returns False, with nothing moved, for rows that are not among the states: what follows works on
+    addresses, where no bounds are checked.
     """
+    for n in range(rows.size):
+        if rows[n] < 0 or rows[n] >= states.shape[0]:
+            return False
     run(
         np.int64(plan.ctypes.data),
         np.int64(weights.ctypes.data),
@@ -204,3 +210,4 @@ def advance(plan, weights, states, rows, x, y, scratch):
         y.shape[1],
         np.int64(scratch.ctypes.data),
     )
+    return True
