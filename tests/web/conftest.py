@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -184,3 +185,10 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
     for context in contexts:
         context.close()
     assert [c for c in complaints if not any(part in c for part in provoked)] == []
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """A line for whatever was missing, which pytest alone tells only when asked with -rs."""
+    skipped = [r for r in terminalreporter.stats.get("skipped", ()) if "tests/web" in r.nodeid]
+    for reason, count in Counter(report.longrepr[2] for report in skipped).items():
+        terminalreporter.write_line(f"{count} tests of the page: {reason}")
