@@ -8,6 +8,7 @@
 (2, True)
 """
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -80,6 +81,7 @@ class Bank:
         try:
             return np.array([row_of[key] for key in keys], np.int64)
         except KeyError:
+            dict.fromkeys(keys)  # one that cannot be hashed raises before any key is new
             for key in keys:
                 if key not in row_of:
                     row_of[key] = self._new_row()
@@ -105,7 +107,8 @@ class Bank:
     def __setitem__(self, key: Hashable, state: NDArray[Any]) -> None:
         if getattr(state, "dtype", None) != self.model.layout or np.shape(state) != ():
             raise ValueError(f"a state of {self.model!r} was expected, got {state!r}")
-        self._states[self.rows([key])[0]] = state
+        row = self.rows([key])[0]  # first, since a new key may move the states
+        self._states[row] = state
 
     def reset(self, keys: Iterable[Hashable] | None = None) -> None:
         """Put streams, all by default, back to the initial state; their keys stay."""
@@ -114,9 +117,11 @@ class Bank:
         self._states[rows] = self._initial
 
     def drop(self, keys: Iterable[Hashable]) -> None:
-        """Forget streams and their keys.  Raises KeyError for one that is not here."""
-        for key in list(keys):
-            self._free.append(self._row_of.pop(key))
+        """Forget streams and their keys.  Raises KeyError, and drops none, if one is not here."""
+        chosen = {key: self._row_of[key] for key in keys}
+        for key, row in chosen.items():
+            del self._row_of[key]
+            self._free.append(row)
 
     def units(self, keys: Iterable[Hashable]) -> NDArray[np.float32]:
         """What the step shows of its hidden state for each key: (N, U); U = 0: nothing."""
@@ -140,6 +145,11 @@ class Bank:
                 f"the snapshot holds {states.shape} states of {states.dtype}, expected "
                 f"({len(keys)},) of {self.model.layout}"
             )
+        for key, count in Counter(keys).items():
+            if count > 1:
+                raise ValueError(
+                    f"the snapshot holds the key {key!r} twice, expected one state for each key"
+                )
         self._row_of, self._free = {}, []
         self._states = allocate(self.model.layout, max(16, len(keys)))
         self._states[self.rows(keys)] = states

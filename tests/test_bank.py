@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamrnn.bank import Bank
+from streamrnn.bank import Bank, Snapshot
 from streamrnn.model import GRU, LSTM, RNN
 from streamrnn.step import flat
 
@@ -67,6 +67,30 @@ def test_a_state_moves_from_one_key_to_another():
     assert y[0].tobytes() == y[1].tobytes()
 
 
+def test_a_state_may_be_given_to_a_key_that_makes_the_bank_grow():
+    bank = Bank(RNN(1, 3))
+    bank.step(list(range(16)), np.ones((16, 1)))
+    assert len(bank.states) == 16  # full
+    bank["fork"] = bank[3]
+    assert bank["fork"].tobytes() == bank[3].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda b: b.drop(["a", "nobody"]), KeyError),
+        (lambda b: b.rows(["new", []]), TypeError),
+        (lambda b: b.step(["new", []], [[1.0], [2.0]]), TypeError),
+    ],
+)
+def test_one_wrong_key_leaves_all_keys_as_they_were(call, error):
+    bank = Bank(RNN(1, 3))
+    bank.rows(["a", "b"])
+    with pytest.raises(error):
+        call(bank)
+    assert list(bank) == ["a", "b"]
+
+
 def test_a_step_may_begin_elsewhere_than_at_zero():
     class Warm(RNN):
         def initial(self):
@@ -100,6 +124,11 @@ def test_a_step_may_begin_elsewhere_than_at_zero():
             lambda b: b.restore(Bank(LSTM(1, 2)).snapshot()),
             ValueError,
             "the snapshot holds (0,) states of",
+        ),
+        (
+            lambda b: b.restore(Snapshot(["a", "a"], np.repeat(b.snapshot().states, 2))),
+            ValueError,
+            "the snapshot holds the key 'a' twice, expected one state for each key",
         ),
     ],
 )
