@@ -63,6 +63,11 @@ class Parameters(MutableMapping[str, Array]):
     def __len__(self) -> int:
         return len(self._shapes)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for array in self._arrays.values():  # a copied or unpickled array can be written to
+            array.flags.writeable = False
+
 
 class Model(OneStream):
     """What RNN, GRU and LSTM share; they differ in their cell alone.
@@ -236,6 +241,12 @@ class Model(OneStream):
             self._packed_as = pack(self.cell, self.config, self.parameters, self._scaling)
             self._packed_version = self.parameters.version
         return self._packed_as
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Pickled or copied without the plan: it holds addresses of this process.
+        state = self.__dict__ | {"_packed_version": -1}
+        state.pop("_packed_as", None)
+        return state
 
     # the state of the one stream that the object keeps
 

@@ -1,6 +1,10 @@
 """Networks: what they compute, how they step, what they refuse."""
 
+import copy
+import pickle
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -212,6 +216,37 @@ def test_the_seed_decides_the_parameters():
 def test_what_does_not_fit_is_refused(call, error, text):
     with pytest.raises(error, match=re.escape(text)):
         call(GRU(3, 4))
+
+
+def test_a_model_goes_on_in_another_process(tmp_path):
+    """A plan holds addresses of this process: they must not travel."""
+    model = LSTM(2, 20, 1, num_layers=2)
+    model.scale(mean=1, std=2)
+    model.run(samples(100, 2))
+    path = tmp_path / "model.pickle"
+    path.write_bytes(pickle.dumps(model))
+    program = (
+        "import pathlib, pickle, sys\n"
+        "model = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes())\n"
+        "print(model.step([1.0, 2.0]).tobytes().hex())"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip() == model.step([1.0, 2.0]).tobytes().hex()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_copy_has_parameters_and_a_stream_of_its_own(copied):
+    model = GRU(2, 4, 1)
+    model.step([1.0, 2.0])
+    other = copied(model)
+    assert other.step([1.0, 2.0]).tobytes() == model.step([1.0, 2.0]).tobytes()
+    with pytest.raises(ValueError, match="read-only"):
+        other.parameters["bias_o"].fill(1)
+    other.parameters["bias_o"] = [5.0]
+    assert model.parameters["bias_o"] != 5.0
 
 
 def test_run_writes_into_an_array_of_ones_own():
