@@ -78,6 +78,10 @@ class Learner(OneStream):
         self._flat, self._shape = flat(self._states), (self.channels,)
         self.reset()
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._flat = flat(self._states)  # a view of the copy, where pickle made another array
+
     @property
     def config(self) -> dict[str, int]:
         """The arguments that make another one like this."""

@@ -1,5 +1,7 @@
 """The forecaster: what it computes, what it learns, and that nothing throws it off."""
 
+import copy
+import pickle
 import re
 
 import numpy as np
@@ -362,3 +364,18 @@ def test_errors_tell_what_was_expected(call, text):
 def test_text_is_refused():
     with pytest.raises(TypeError, match="expected numbers; write a missing value as NaN"):
         Forecaster().step("20.5")
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_copy_goes_on_with_a_stream_of_its_own(learner, copied):
+    step = learner()
+    step.run(np.arange(20.0))
+    other = copied(step)
+    before = step.state.tobytes()
+    other.step(5.0)
+    assert step.state.tobytes() == before
+    step.step(5.0)
+    assert other.state.tobytes() == step.state.tobytes()
+    other.reset()
+    assert other.state.tobytes() == learner().state.tobytes()
