@@ -109,9 +109,11 @@ def load(path: str | os.PathLike[str], *, step: Step | None = None) -> Any:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: _tensor(file, name) for name in file.keys()}  # noqa: SIM118
     except safetensors.SafetensorError as error:
         raise FormatError(f"{path}: not a whole safetensors file ({error})") from None
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from None
     try:
         if "streamrnn" not in header:
             raise FormatError(
@@ -129,15 +131,29 @@ def load(path: str | os.PathLike[str], *, step: Step | None = None) -> Any:
             loaded = _bank(description, tensors, step)
         else:
             loaded = _step(description, tensors)
-            loaded.metadata = json.loads(header["metadata"])
+            loaded.metadata = _texts(json.loads(header["metadata"]))
         return loaded
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         name = type(error).__name__
         raise FormatError(
             f"{path}: the description does not fit the content ({name}: {error})"
         ) from None
+
+
+def _tensor(file: Any, name: str) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = file.get_tensor(name)
+    except (TypeError, AttributeError) as error:  # bfloat16 and the like
+        raise FormatError(f"tensor {name}: NumPy cannot hold it ({error})") from None
+    return array
+
+
+def _texts(metadata: Any) -> dict[str, str]:
+    if not isinstance(metadata, dict) or not all(isinstance(t, str) for t in metadata.values()):
+        raise FormatError(f"metadata: expected texts by name, found {metadata!r:.60}")
+    return metadata
 
 
 def _step(description: dict[str, Any], tensors: Tensors) -> Any:
@@ -149,7 +165,9 @@ def _step(description: dict[str, Any], tensors: Tensors) -> Any:
     for name, value in config.items():
         if isinstance(value, int) and not 0 <= value <= count:
             raise FormatError(f"config.{name} is {value}, but the file holds {count} numbers")
-    if issubclass(CLASSES[kind], Model):
+    if not issubclass(CLASSES[kind], Model):
+        _check_learned(config, tensors["state"].size)
+    else:
         shapes = {name: array.shape for name, array in tensors.items()}
         H, I = config["hidden_size"], config["input_size"]
         if shapes["weight_ih_l0"][1:] != (I,) or shapes["weight_hh_l0"][1:] != (H,):
@@ -157,6 +175,11 @@ def _step(description: dict[str, Any], tensors: Tensors) -> Any:
                 f"weight_ih_l0 {shapes['weight_ih_l0']} and weight_hh_l0 {shapes['weight_hh_l0']} "
                 f"do not fit input_size {I} and hidden_size {H}"
             )
+        readout = shapes.get("weight_ho", ("no readout",))[0]
+        layers = sum(name.startswith("weight_hh_l") for name in shapes)
+        for name, held in (("num_layers", layers), ("output_size", readout)):
+            if config.get(name) is not None and config[name] > 1 and config[name] != held:
+                raise FormatError(f"config.{name} is {config[name]}, but the file holds {held}")
     step = CLASSES[kind](**config)
     if isinstance(step, Model):
         for name in step.parameters:
@@ -165,6 +188,16 @@ def _step(description: dict[str, Any], tensors: Tensors) -> Any:
             step.scale(**{name: tensors[f"scale.{name}"] for name in step.scaling})
     step.state = _states(step, tensors["state"]).reshape(())
     return step
+
+
+def _check_learned(config: dict[str, Any], size: int) -> None:
+    C, horizon = config["channels"], config["horizon"]
+    least = (2 * C) ** 2 + 3 * horizon**2  # the largest fields, P and made
+    if least > size:
+        raise FormatError(
+            f"channels {C}, horizon {horizon} need a state of at least {least} numbers, but the "
+            f"file holds {size}"
+        )
 
 
 def _bank(description: dict[str, Any], tensors: Tensors, step: Step | None) -> Bank:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -135,16 +136,16 @@ def test_weights_beyond_float16_are_refused(tmp_path):
         srnn.save(model, tmp_path / "file", dtype="float16")
 
 
-def rewrite(path, change):
+def rewrite(path, change, what=None, metadata="{}"):
     """Save a small GRU, then let `change(description, tensors)` alter what the file says."""
-    srnn.save(srnn.GRU(2, 3, 1), path)
+    srnn.save(what or srnn.GRU(2, 3, 1), path)
     tensors = load_file(path)
     with open(path, "rb") as file:
         size = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(size))["__metadata__"]
     description = json.loads(header["streamrnn"])
     change(description, tensors)
-    header["streamrnn"] = json.dumps(description)
+    header |= {"streamrnn": json.dumps(description), "metadata": metadata}
     save_file(tensors, path, header)
 
 
@@ -163,10 +164,10 @@ def rewrite(path, change):
             lambda d, t: d["config"].update(hidden_size=4),
             "do not fit input_size 2 and hidden_size 4",
         ),
-        (lambda d, t: d["config"].update(num_layers=2), "(KeyError: 'weight_ih_l1')"),
+        (lambda d, t: d["config"].update(num_layers=2), "num_layers is 2, but the file holds 1"),
         (
             lambda d, t: d["config"].update(output_size=2),
-            "weight_ho has shape (1, 3), expected (2, 3)",
+            "output_size is 2, but the file holds 1",
         ),
         (lambda d, t: t["weight_ho"].fill(np.nan), "weight_ho holds NaN or infinite weights"),
         (lambda d, t: t.update(state=np.zeros((1, 3), "f4")), "states have shape (1, 3) and dtype"),
@@ -178,6 +179,54 @@ def test_a_wrong_file_is_refused_with_its_path(change, text, tmp_path):
     with pytest.raises(FormatError, match=re.escape(text)) as raised:
         srnn.load(path)
     assert str(raised.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "size", "text"),
+    [
+        (srnn.GRU(2, 300, 1), "num_layers", 200_000, "num_layers is 200000, but the file holds 1"),
+        (srnn.GRU(2, 300, 1), "output_size", 200_000, "output_size is 200000, but the file holds"),
+        (srnn.GRU(2, 300), "output_size", 200_000, "output_size is 200000, but the file holds no"),
+        (srnn.Forecaster(horizon=30), "horizon", 7000, "horizon 7000 need a state of"),
+        (srnn.Detector(horizon=30), "channels", 7000, "channels 7000, horizon 30 need a state of"),
+        (srnn.Forecaster(horizon=30), "horizon", 90_000, "horizon is 90000, but the file holds"),
+    ],
+)
+def test_a_size_that_the_file_does_not_hold_is_refused_before_it_is_made(
+    what, name, size, text, tmp_path
+):
+    path = tmp_path / "step.safetensors"
+    rewrite(path, lambda d, t: d["config"].update({name: size}), what)
+    tracemalloc.start()
+    with pytest.raises(FormatError, match=re.escape(text)):
+        srnn.load(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2 * path.stat().st_size + 2**20
+
+
+@pytest.mark.parametrize("key", ["streamrnn", "metadata"])
+def test_json_nested_without_end_is_refused(key, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_file({}, path, {"streamrnn": '{"version": 1}', "metadata": "{}"} | {key: "[" * 100_000})
+    with pytest.raises(FormatError, match="the description does not fit the content"):
+        srnn.load(path)
+
+
+def test_metadata_that_is_not_texts_is_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    for metadata in ("[1]", '{"vocabulary": 5}'):
+        rewrite(path, lambda d, t: None, metadata=metadata)
+        with pytest.raises(FormatError, match="metadata: expected texts by name, found"):
+            srnn.load(path)
+
+
+def test_tensors_of_a_dtype_without_numpy_are_refused(tmp_path):
+    path = tmp_path / "bf16.safetensors"
+    header = b'{"w":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(FormatError, match=re.escape(f"{path}: tensor w:")):
+        srnn.load(path)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):
