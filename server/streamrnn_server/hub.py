@@ -19,6 +19,7 @@ import numpy as np
 
 from streamrnn_server import protocol
 from streamrnn_server.overview import Overviews, Reader
+from streamrnn_server.pictures import on_the_wire
 from streamrnn_server.protocol import (
     ACK_EVERY,
     HISTORY,
@@ -67,7 +68,10 @@ class _Group:
             units=group.U,
             reasons=list(group.reasons),
             vocabulary=list(group.vocabulary) if group.vocabulary else None,
+            mode=group.rule.mode,
+            pictured=group.rule.picture is not None,
         )
+        self.picture = group.rule.picture
         self.dtype = row_dtype(len(group.channels), len(group.outputs), group.U)
         self.read = Reader(group)
 
@@ -94,6 +98,7 @@ class Hub:
         self._groups: dict[int, _Group] = {}  # by its number in the pipeline
         self._streams: list[_Stream] = []  # by id
         self._ids: dict[str, int] = {}
+        self._pictures: dict[int, protocol.Picture] = {}  # the newest, by stream
         self._status = (0, "")
         self._forget()
 
@@ -118,6 +123,10 @@ class Hub:
         for a, b, stream in zip(bounds, bounds[1:], ids[order[bounds[:-1]]].tolist(), strict=False):
             self.rings.extend(stream, raw[a:b], batch.arrived)
         self._forget()
+        if known.picture is not None:  # last: one that fails is counted, and the samples are out
+            for key, picture in known.picture(batch).items():
+                id = self._id(key, known)
+                self._pictures[id] = on_the_wire(key, picture, id, self.rings[id].count - 1)
 
     def survey(self) -> None:
         """Twice a second: let the overview show what changed."""
@@ -226,6 +235,7 @@ class Hub:
         The first part keeps `cursors` alive while its id names the frame.
         """
         gaps: list[str] = []
+        pictures: list[str] = []
         chunks: list[bytes] = []
         size = 0
         untouched, served = {}, {}
@@ -247,12 +257,14 @@ class Hub:
             chunks.append(self._chunk(stream, cursor, stop, flags))
             size += len(chunks[-1])
             served[stream] = stop
+            if stop == ring.count and stream in self._pictures:
+                pictures.append(protocol.encode(self._pictures[stream]))
         if not chunks:
             return cursors, (), cursors
         self.gaps += len(gaps)
         frame = protocol.encode_samples(self.epoch, self.now, chunks)
         # Those left out come first the next time, so that none waits for ever.
-        return cursors, (*gaps, frame), untouched | served
+        return cursors, (*gaps, *pictures, frame), untouched | served
 
     def _forget(self) -> None:
         """Drop what viewers share only as long as nothing changes."""

@@ -4,7 +4,7 @@ Control messages are JSON objects told apart by "type"; samples and overviews ar
 web/src/protocol.ts is the same in TypeScript, and tests/golden_frames.json holds both to the same
 bytes. For people: docs/serve.md.
 
-    viewers  /live    ◀─ Hello, Streams, Status, Gap, Error, Samples, Overview
+    viewers  /live    ◀─ Hello, Streams, Status, Gap, Picture, Error, Samples, Overview
                       ─▶ Watch, Ack, Pause, Resume
     senders  /ingest  ◀─ Taken
                       ─▶ lines of NDJSON (ingest.py)
@@ -44,6 +44,7 @@ HISTORY = 1  # chunk flag: these samples were there before the viewer asked for 
 NOT_SAMPLED = -128  # h of a sample whose hidden state nobody looked at; 127 = +1.0
 
 _Kind = Literal["sensor", "tokens"]
+_Mode = Literal["one_to_one", "one_to_many", "many_to_one", "many_to_many", "synced"]
 _State = Literal["starting", "live"]
 _SourceState = Literal["waiting", "running", "ended", "failed"]
 
@@ -76,6 +77,8 @@ class Group(msgspec.Struct, frozen=True):
     units: int
     reasons: list[str]
     vocabulary: list[str] | None
+    mode: _Mode
+    pictured: bool  # its streams have pictures
 
 
 class StreamInfo(msgspec.Struct, frozen=True):
@@ -148,6 +151,47 @@ class Gap(msgspec.Struct, tag_field="type", tag="gap", frozen=True):
     last: int
 
 
+class Image(msgspec.Struct, frozen=True):
+    """`pixels` (height, width), row by row, 255 = ink; base64 in JSON."""
+
+    height: int
+    width: int
+    pixels: bytes
+
+
+class Spot(msgspec.Struct, frozen=True):
+    """Something at a place: x from 0, left, to 1, right; y from 0, top, to 1, bottom."""
+
+    name: str
+    x: float
+    y: float
+    label: str
+
+
+class Guess(msgspec.Struct, frozen=True):
+    text: str
+    p: float
+
+
+class Picture(msgspec.Struct, tag_field="type", tag="picture", frozen=True):
+    """What a stream looks like after sample `seq`; comes before the samples up to it.
+
+    Only the newest is sent: a viewer may miss some. The fields are streamrnn.streams.Picture's.
+    """
+
+    stream: int
+    seq: int
+    image: Image | None
+    row: int | None
+    points: list[Spot]
+    text: str
+    truth: str
+    likely: list[Guess]
+    step: int
+    reads: bool
+    emits: bool
+
+
 class Error(msgspec.Struct, tag_field="type", tag="error", frozen=True):
     error: str
 
@@ -199,7 +243,7 @@ class Taken(msgspec.Struct, tag_field="type", tag="ack", frozen=True):
     refused: list[RefusedLine]
 
 
-ToViewer = Hello | Streams | Status | Gap | Error
+ToViewer = Hello | Streams | Status | Gap | Picture | Error
 FromViewer = Watch | Ack | Pause | Resume
 
 _encode = msgspec.json.Encoder().encode

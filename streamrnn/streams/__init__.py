@@ -4,6 +4,7 @@ from streamrnn.streams.batch import Batch, event_time
 from streamrnn.streams.groups import NOT_SAMPLED, Group, Result, Rule
 from streamrnn.streams.metrics import host
 from streamrnn.streams.nodes import detect, forecast, rnn
+from streamrnn.streams.picture import Picture, Point
 from streamrnn.streams.pipeline import Pipeline
 from streamrnn.streams.recorded import replay, text
 from streamrnn.streams.refused import LastRefused, Refused
@@ -15,7 +16,9 @@ __all__ = [
     "Batch",
     "Group",
     "LastRefused",
+    "Picture",
     "Pipeline",
+    "Point",
     "Refused",
     "Result",
     "Rule",

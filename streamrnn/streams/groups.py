@@ -13,6 +13,7 @@ from streamrnn.evaluate import RunningError
 from streamrnn.step import Output, Step, allocate
 from streamrnn.streams.batch import Batch
 from streamrnn.streams.nodes import rnn
+from streamrnn.streams.picture import Draw, Mode
 from streamrnn.streams.refused import Refused
 
 NOT_SAMPLED = -128  # in Result.h: nobody asked for the hidden units after this sample
@@ -27,6 +28,8 @@ class Rule:
     units     one for each channel, or by channel name; None: no units
     target    the channel that matters most
     outputs   what each column of y means; None: what the step says itself
+    mode      when the step reads x and when its y counts: the page draws that shape
+    picture   draws an image or points for the page (picture.py)
     """
 
     match: str
@@ -36,6 +39,8 @@ class Rule:
     target: int = 0
     kind: Literal["sensor", "tokens"] = "sensor"
     outputs: tuple[Output, ...] | None = None
+    mode: Mode = "synced"
+    picture: Draw | None = None
 
     def units_of(self, channels: tuple[str, ...]) -> tuple[str, ...]:
         """The unit of each of `channels`, "" where it has none."""

@@ -25,7 +25,7 @@ def group(id: int = 0, *, outputs: tuple[Output, ...] = OUTPUTS, **changes: Any)
     """What the hub uses of streamrnn.streams.Group."""
     fields = {
         "id": id,
-        "rule": SimpleNamespace(kind="sensor"),
+        "rule": SimpleNamespace(kind="sensor", mode="synced", picture=None),
         "channels": ("temp", "load"),
         "units": ("°C", ""),
         "target": 0,

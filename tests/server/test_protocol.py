@@ -35,6 +35,8 @@ SENSOR = p.Group(
     units=2,
     reasons=["", "outside the range seen so far"],
     vocabulary=None,
+    mode="many_to_one",
+    pictured=True,
 )
 TOKENS = p.Group(
     id=1,
@@ -49,6 +51,8 @@ TOKENS = p.Group(
     units=0,
     reasons=[],
     vocabulary=["a", "\n", '"', "é"],
+    mode="synced",
+    pictured=False,
 )
 BOILER = p.StreamInfo(id=0, key="boiler/7", group=0, seq=41, spark=[20.5, NAN, 21.25])
 CODE = p.StreamInfo(id=1, key="code", group=1, seq=-1, spark=[])
@@ -108,6 +112,32 @@ TO_VIEWER: dict[str, p.ToViewer] = {
         ],
     ),
     "gap": p.Gap(stream=7, first=1000, last=2999),
+    "picture, an image": p.Picture(
+        stream=3,
+        seq=41,
+        image=p.Image(height=2, width=3, pixels=bytes([0, 127, 255, 1, 2, 3])),
+        row=1,
+        points=[],
+        text="seven",
+        truth="one",
+        likely=[p.Guess("seven", 0.75), p.Guess("one", 0.25)],
+        step=1,
+        reads=True,
+        emits=False,
+    ),
+    "picture, points": p.Picture(
+        stream=4,
+        seq=0,
+        image=None,
+        row=None,
+        points=[p.Spot("ball 1", 0.5, 0.25, "turning"), p.Spot("ball 2", 1.0, 0.0, "")],
+        text="",
+        truth="",
+        likely=[],
+        step=0,
+        reads=True,
+        emits=True,
+    ),
     "error": p.Error("expected a watch, ack, pause or resume message: JSON is malformed"),
 }
 FROM_VIEWER: dict[str, p.FromViewer] = {

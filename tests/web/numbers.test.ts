@@ -23,6 +23,8 @@ const GROUP: Group = {
   units: 0,
   reasons: [],
   vocabulary: null,
+  mode: "synced",
+  pictured: false,
 };
 
 function streams(...keys: string[]): readonly Stream[] {

@@ -13,6 +13,8 @@ const GROUP: Group = {
   units: 2,
   reasons: [],
   vocabulary: null,
+  mode: "synced",
+  pictured: false,
 };
 
 /** Samples first..first+n-1, one second apart; x = 10 * seq, forecast = 10 * seq + 1. */

@@ -3,7 +3,7 @@
 
 import { createCatalogue, type Catalogue } from "./catalogue";
 import { createLatency, type Latency } from "./latency";
-import type { Frame, Hello, SamplesFrame, ServerMessage, Status } from "./protocol";
+import type { Frame, Hello, Picture, SamplesFrame, ServerMessage, Status } from "./protocol";
 import { Series } from "./series";
 import { openSocket, type Link, type Socket } from "./socket";
 
@@ -18,6 +18,7 @@ export interface Feed {
   readonly hello: Hello | null;
   readonly status: Status | null;
   series(key: string): Series | null; // of a stream that is or was looked at
+  picture(key: string): Picture | null;
   look(key: string): void;
   hide(): void; // nobody sees the page: the server need not send
   show(): void;
@@ -35,6 +36,7 @@ export function createFeed(url: string, token: string | null, listener: FeedList
   const catalogue = createCatalogue();
   const latency = createLatency();
   const kept = new Map<string, Series>(); // the one looked at longest ago first
+  const pictures = new Map<string, Picture>(); // the newest of each stream that was looked at
   let arrivals: number[] = []; // server's clock, of what is not drawn yet
   let link: Link = { state: "connecting" };
   let hello: Hello | null = null;
@@ -79,6 +81,12 @@ export function createFeed(url: string, token: string | null, listener: FeedList
         listener.changed("samples");
         break;
       }
+      case "picture": {
+        const key = catalogue.byId(message.stream)?.key;
+        if (key !== undefined) pictures.set(key, message);
+        listener.changed("samples");
+        break;
+      }
       case "error":
         listener.say(message.error);
         break;
@@ -108,7 +116,10 @@ export function createFeed(url: string, token: string | null, listener: FeedList
     const series = before?.fits(stream.kind) ? before : new Series(stream.kind);
     kept.delete(stream.key);
     kept.set(stream.key, series);
-    for (const key of [...kept.keys()].slice(0, -SERIES_KEPT)) kept.delete(key);
+    for (const key of [...kept.keys()].slice(0, -SERIES_KEPT)) {
+      kept.delete(key);
+      pictures.delete(key);
+    }
     const after = series.next < 0 ? null : series.next - 1;
     asked = true;
     socket.send({
@@ -170,6 +181,7 @@ export function createFeed(url: string, token: string | null, listener: FeedList
       return status;
     },
     series: (key) => kept.get(key) ?? null,
+    picture: (key) => pictures.get(key) ?? null,
     look(key) {
       if (watched === key) return;
       watched = key;

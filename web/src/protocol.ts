@@ -17,6 +17,9 @@ export interface Output {
   ahead: number; // for how many samples ahead; for "next": the rank
 }
 
+/** When a network reads x and when its y counts: the table of five. */
+export type Mode = "one_to_one" | "one_to_many" | "many_to_one" | "many_to_many" | "synced";
+
 export interface Group {
   id: number;
   kind: "sensor" | "tokens";
@@ -26,6 +29,8 @@ export interface Group {
   units: number; // hidden units sent with each sample
   reasons: string[];
   vocabulary: string[] | null;
+  mode: Mode;
+  pictured: boolean; // its streams have pictures
 }
 
 export interface StreamInfo {
@@ -88,12 +93,36 @@ export interface Gap {
   last: number;
 }
 
+/** What a stream looks like after sample `seq`. */
+export interface Picture {
+  type: "picture";
+  stream: number;
+  seq: number;
+  image: { height: number; width: number; pixels: string } | null; // base64 of bytes, row by row, 255 = ink
+  row: number | null; // the one that was read last
+  points: Spot[];
+  text: string;
+  truth: string;
+  likely: { text: string; p: number }[];
+  step: number; // within its sequence
+  reads: boolean;
+  emits: boolean;
+}
+
+/** Something at a place: x from 0, left, to 1, right; y from 0, top, to 1, bottom. */
+export interface Spot {
+  name: string;
+  x: number;
+  y: number;
+  label: string;
+}
+
 export interface ServerError {
   type: "error";
   error: string;
 }
 
-export type ServerMessage = Hello | Streams | Status | Gap | ServerError;
+export type ServerMessage = Hello | Streams | Status | Gap | Picture | ServerError;
 
 export interface Watched {
   id: number;
@@ -163,6 +192,7 @@ export function decodeText(text: string): ServerMessage {
     case "streams":
     case "status":
     case "gap":
+    case "picture":
     case "error":
       return message;
     default:
