@@ -58,9 +58,8 @@ EDGE = np.float32(9.011001586914062)  # here P / Q gives 1 to the bit, as tanh d
 
 
 @inner
-def sigmoid(x):
-    """1 / (1 + e^-x), as e^-|x| / (1 + e^-|x|) where x < 0: exact to the smallest float."""
-    size = limit(absolute(x), splat(LAST))
+def exp_minus(size):
+    """e^-size for size in 0 .. LAST, exact to the smallest float."""
     # e^-size = 2^n 2^f with n whole and |f| <= 1/2; the low part of log2 e keeps f exact
     n = fma(size, splat(-LOG2_E), splat(ROUND)) - splat(ROUND)
     f = fma(size, splat(-LOG2_E_LOW), fma(size, splat(-LOG2_E), splat(ZERO) - n))
@@ -70,7 +69,13 @@ def sigmoid(x):
     p = fma(fma(high, u, fma(splat(E3), f, splat(E2))), u, low)
     # in two halves, since 2^n itself may be too small for a float32 while the product is not
     half = fma(n, splat(HALF), splat(ROUND)) - splat(ROUND)
-    e = p * power_of_2(half) * power_of_2(n - half)
+    return p * power_of_2(half) * power_of_2(n - half)
+
+
+@inner
+def sigmoid(x):
+    """1 / (1 + e^-x), as e^-|x| / (1 + e^-|x|) where x < 0: exact to the smallest float."""
+    e = exp_minus(limit(absolute(x), splat(LAST)))
     return select_positive(x, splat(ONE), e) / (splat(ONE) + e)
 
 

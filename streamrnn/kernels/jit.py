@@ -36,7 +36,7 @@ def _digest() -> str:
     """What the machine code depends on beyond its own file and the CPU."""
     settings = (numba.config.BOUNDSCHECK, os.environ.get("STREAMRNN_LANES"))  # type: ignore[attr-defined]
     digest = hashlib.sha256(repr(settings).encode())
-    for source in sorted(HERE.glob("*.py")):
+    for source in sorted(HERE.rglob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()
 

@@ -122,6 +122,47 @@ def broadcasts(typing, address, at, stride, streams):
 
 
 @intrinsic
+def load_tile(typing, address, at, stride, rows, columns):
+    """For each of the tuple `rows` as many neighbouring vectors as the tuple `columns` has.
+
+    Row m begins at address[at + m stride]; the result is one tuple, row by row.
+    """
+    vectors = types.UniTuple(V, rows.count * columns.count)
+
+    def generate(context, builder, signature, arguments):
+        address, at, stride = arguments[:3]
+        loaded = []
+        for _ in range(rows.count):
+            first = _pointer(builder, address, at)
+            for j in range(columns.count):
+                loaded.append(_load(builder, builder.gep(first, [ir.Constant(I64, j * LANES)])))
+            at = builder.add(at, stride)
+        return context.make_tuple(builder, vectors, loaded)
+
+    return vectors(types.int64, types.int64, types.int64, rows, columns), generate
+
+
+@intrinsic
+def store_tile(typing, address, at, stride, rows, vectors):
+    """Write back what `load_tile` read, or another tuple of as many vectors."""
+
+    def generate(context, builder, signature, arguments):
+        address, at, stride = arguments[:3]
+        stored = cgutils.unpack_tuple(builder, arguments[4])
+        columns = len(stored) // rows.count
+        for m in range(rows.count):
+            first = _pointer(builder, address, at)
+            for j in range(columns):
+                pointer = builder.gep(first, [ir.Constant(I64, j * LANES)])
+                pointer = builder.bitcast(pointer, F32S.as_pointer())
+                builder.store(stored[m * columns + j], pointer, align=4)
+            at = builder.add(at, stride)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64, rows, vectors), generate
+
+
+@intrinsic
 def read(typing, address, at):
     """The one float32 at address[at]."""
 
