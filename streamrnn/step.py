@@ -26,6 +26,7 @@ class Step(Protocol):
     Looked up where they exist:
     initial() -> state of a new stream, a 0-d array of `layout` (default: zeros)
     units(states (S,)) -> (S, U) float32 in [-1, 1], hidden units for display
+    num_layers the units are of so many layers, equally many each, the lowest layer's first
     describe(channels) -> tuple[Output, ...], what each column of y means (default: kind "value")
     reasons    texts of the codes in a "reason" column
     vocabulary texts of the token ids

@@ -167,6 +167,11 @@ class Reader:
                 y[block],
             )
 
+    @property
+    def num_layers(self) -> int:
+        """Of the model."""
+        return self.model.num_layers
+
     def units(self, states: NDArray[Any]) -> NDArray[np.float32]:
         """The model's hidden units (S, U), in [-1, 1]."""
         return self.model.units(states)

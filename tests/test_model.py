@@ -136,6 +136,16 @@ def test_reading_the_state_gives_a_copy():
     assert model.h.tobytes() == before.tobytes()
 
 
+def test_units_are_those_of_all_layers_the_lowest_first():
+    model, lowest = LSTM(2, 5, 1, num_layers=2), LSTM(2, 5)
+    for name in lowest.parameters:
+        lowest.parameters[name] = model.parameters[name]
+    X = samples(10, 2)
+    model.run(X)
+    units = model.units(model.state.reshape(1))
+    assert units.tobytes() == lowest.run(X)[-1].tobytes() + model.h.tobytes()
+
+
 def test_assigned_parameters_are_used_at_the_next_step():
     model = RNN(1, 4, 1, bias=False)
     before = model.step(1.0)
