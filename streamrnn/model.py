@@ -107,7 +107,7 @@ class Model(OneStream):
                 raise ValueError(f"{name} is {size!r}, expected a whole number of at least 1")
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, output_size
         self.num_layers, self.bias, self.tokens = num_layers, bias, tokens
-        self.config = {"input_size": input_size, "hidden_size": hidden_size}
+        self.config: dict[str, Any] = {"input_size": input_size, "hidden_size": hidden_size}
         self.config |= {"output_size": output_size, "num_layers": num_layers, "bias": bias}
         self.config |= {"tokens": tokens, **variant}
         self.cell = self.cell_of(self.config)
@@ -255,9 +255,9 @@ class Model(OneStream):
         return top
 
     def units(self, states: NDArray[Any]) -> Array:
-        """Every layer's h of each of `states` (S,), the lowest first: (S, num_layers * hidden_size).
+        """The h of all layers of each of `states` (S,): (S, num_layers * hidden_size), in [-1, 1].
 
-        In [-1, 1].
+        The lowest layer's first.
         """
         h: Array = states["h"][:, :, : self.hidden_size]
         return h.reshape(len(states), self.num_layers * self.hidden_size)
@@ -388,19 +388,19 @@ class LRU(Model):
     def _start(
         self, name: str, shape: tuple[int, ...], generator: np.random.Generator
     ) -> NDArray[Any]:
-        kind = name.rpartition("_l")[0]
+        kind, _, layer = name.rpartition("_l")
+        start = super()._start(name, shape, generator)
         if kind == "nu_log":
-            size = np.sqrt(generator.uniform(1e-4, 1, shape))  # |l|
-            return np.log(-np.log(size))
+            start = np.log(-np.log(np.sqrt(generator.uniform(1e-4, 1, shape))))  # of |l|
         if kind == "theta_log":
-            return np.log(2 * np.pi * generator.uniform(1e-6, 1, shape))
-        if kind == "gamma_log":
-            nu_log = self.parameters[name.replace("gamma", "nu")].astype(np.float64)
-            return 0.5 * np.log(-np.expm1(-2 * np.exp(nu_log)))  # gamma = sqrt(1 - |l|^2)
-        if kind[:1] in ("B", "C", "D"):
-            halves = 2 if kind[1:] else 1  # a complex number's variance is that of both parts
-            return generator.normal(0, (halves * shape[1]) ** -0.5, shape)
-        return super()._start(name, shape, generator)
+            start = np.log(2 * np.pi * generator.uniform(1e-6, 1, shape))
+        if kind == "gamma_log":  # gamma = sqrt(1 - |l|^2)
+            start = 0.5 * np.log(-np.expm1(-2 * np.exp(self.parameters[f"nu_log_l{layer}"])))
+        if kind in ("B_re", "B_im", "C_re", "C_im"):  # a complex number has the variance of both
+            start = generator.normal(0, (2 * shape[1]) ** -0.5, shape)
+        if kind == "D":
+            start = generator.normal(0, shape[1] ** -0.5, shape)
+        return start
 
 
 def from_torch(state_dict: Mapping[str, Any], *, tokens: bool = False) -> Model:
@@ -413,7 +413,7 @@ def from_torch(state_dict: Mapping[str, Any], *, tokens: bool = False) -> Model:
     Raises FormatError for what cannot be streamed or is not one of these.
     """
     description = torch.read(state_dict)
-    kinds = {1: RNN, 3: GRU, 4: LSTM}
+    kinds: dict[int, type[Model]] = {1: RNN, 3: GRU, 4: LSTM}
     model = kinds[description.gates](
         description.input_size,
         description.hidden_size,
