@@ -180,7 +180,9 @@ def test_the_units_shown_are_the_models():
     bank = Bank(reader)
     bank.step(["text"] * 3, [[0.0], [1.0], [2.0]])
     reader.model.run([0, 1, 2])
-    assert bank.units(["text"])[0].tobytes() == reader.model.h.tobytes()
+    units = bank.units(["text"])[0]  # 9 of each layer
+    assert (len(units), reader.num_layers) == (18, 2)
+    assert units[9:].tobytes() == reader.model.h.tobytes()
 
 
 # Files
