@@ -5,13 +5,14 @@ from streamrnn.checkpoint import load, save
 from streamrnn.detect import Detection, Detector
 from streamrnn.forecast import Forecast, Forecaster
 from streamrnn.formats import FormatError
-from streamrnn.model import GRU, LSTM, RNN, from_torch
+from streamrnn.model import GRU, LRU, LSTM, RNN, from_torch
 from streamrnn.step import Output, Step, flat, padded
 
 __version__ = "0.1.0"
 
 __all__ = [
     "GRU",
+    "LRU",
     "LSTM",
     "RNN",
     "Bank",

@@ -5,8 +5,8 @@
 >>> from streamrnn.model import RNN
 >>> with tempfile.TemporaryDirectory() as folder:
 ...     save(RNN(2, 4), Path(folder) / "model.safetensors")
-...     load(Path(folder) / "model.safetensors")
-RNN(input_size=2, hidden_size=4, output_size=None, num_layers=1, bias=True, tokens=False)
+...     load(Path(folder) / "model.safetensors").hidden_size
+4
 """
 
 import json
@@ -26,11 +26,12 @@ from streamrnn.detect import Detector
 from streamrnn.forecast import Forecaster
 from streamrnn.formats import FormatError
 from streamrnn.kernels.jit import fingerprint
-from streamrnn.model import GRU, LSTM, RNN, Model
+from streamrnn.model import GRU, LRU, LSTM, RNN, Model
+from streamrnn.packed import shapes
 from streamrnn.step import Step, allocate, flat
 
 VERSION = 1
-CLASSES: dict[str, Any] = {c.__name__: c for c in (RNN, GRU, LSTM, Forecaster, Detector)}
+CLASSES: dict[str, Any] = {c.__name__: c for c in (RNN, GRU, LSTM, LRU, Forecaster, Detector)}
 Tensors = dict[str, NDArray[Any]]
 
 
@@ -168,18 +169,16 @@ def _step(description: dict[str, Any], tensors: Tensors) -> Any:
     if not issubclass(CLASSES[kind], Model):
         _check_learned(config, tensors["state"].size)
     else:
-        shapes = {name: array.shape for name, array in tensors.items()}
-        H, I = config["hidden_size"], config["input_size"]
-        if shapes["weight_ih_l0"][1:] != (I,) or shapes["weight_hh_l0"][1:] != (H,):
+        if config["num_layers"] > len(tensors):
             raise FormatError(
-                f"weight_ih_l0 {shapes['weight_ih_l0']} and weight_hh_l0 {shapes['weight_hh_l0']} "
-                f"do not fit input_size {I} and hidden_size {H}"
+                f"config.num_layers is {config['num_layers']}, but the file holds "
+                f"{len(tensors)} tensors"
             )
-        readout = shapes.get("weight_ho", ("no readout",))[0]
-        layers = sum(name.startswith("weight_hh_l") for name in shapes)
-        for name, held in (("num_layers", layers), ("output_size", readout)):
-            if config.get(name) is not None and config[name] > 1 and config[name] != held:
-                raise FormatError(f"config.{name} is {config[name]}, but the file holds {held}")
+        expected = shapes(CLASSES[kind].cell_of(config), config)
+        for name, shape in expected.items():
+            found = tensors[name].shape if name in tensors else "missing"
+            if found != shape:
+                raise FormatError(f"{name} is {found}, expected {shape} for {_given(config)}")
     step = CLASSES[kind](**config)
     if isinstance(step, Model):
         for name in step.parameters:
@@ -188,6 +187,10 @@ def _step(description: dict[str, Any], tensors: Tensors) -> Any:
             step.scale(**{name: tensors[f"scale.{name}"] for name in step.scaling})
     step.state = _states(step, tensors["state"]).reshape(())
     return step
+
+
+def _given(config: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in config.items())
 
 
 def _check_learned(config: dict[str, Any], size: int) -> None:

@@ -110,7 +110,6 @@ class Model(OneStream):
         self.config: dict[str, Any] = {"input_size": input_size, "hidden_size": hidden_size}
         self.config |= {"output_size": output_size, "num_layers": num_layers, "bias": bias}
         self.config |= {"tokens": tokens, **variant}
-        self.cell = self.cell_of(self.config)
         self.metadata: dict[str, str] = {}
         self.inputs = 1 if tokens else input_size
         self.outputs = hidden_size if output_size is None else output_size
@@ -137,6 +136,10 @@ class Model(OneStream):
     def cell_of(config: Mapping[str, Any]) -> Cell:
         """The cell of a model with these arguments."""
         raise NotImplementedError
+
+    @property
+    def cell(self) -> Cell:
+        return self.cell_of(self.config)
 
     def _start(
         self, name: str, shape: tuple[int, ...], generator: np.random.Generator

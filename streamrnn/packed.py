@@ -1,13 +1,13 @@
 """A model's parameters in the order in which the kernels read them."""
 
 from collections.abc import Mapping
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamrnn.kernels import network
+from streamrnn.kernels.blocks import Cell
 from streamrnn.kernels.simd import LANES
 from streamrnn.step import allocate
 
@@ -21,36 +21,61 @@ class Packed(NamedTuple):
     weights: Array
 
 
+def shapes(cell: Cell, config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The parameters of a network: name -> shape."""
+    I, H, O = config["input_size"], config["hidden_size"], config["output_size"]
+    found: dict[str, tuple[int, ...]] = {}
+    for n in range(config["num_layers"]):
+        found |= {f"{name}_l{n}": shape for name, shape in cell.shapes(H if n else I, H).items()}
+    if O is not None:
+        found |= {"weight_ho": (O, H), "bias_o": (O,)}
+    return {name: s for name, s in found.items() if config["bias"] or not name.startswith("bias")}
+
+
 def pack(
-    cell: ModuleType,
+    cell: Cell,
     config: Mapping[str, Any],
     parameters: Mapping[str, Array],
     scaling: Mapping[str, Array],
+    layout: np.dtype[Any],
 ) -> Packed:
     """Scaling, then each layer, then the readout, each padded to whole vectors."""
-    I, H, layers = config["input_size"], config["hidden_size"], config["num_layers"]
-    zeros = np.zeros(cell.GATES * H, np.float32)
+    I, H, O = config["input_size"], config["hidden_size"], config["output_size"] or 0
+    layers, d = config["num_layers"], network.padded(H)
     parts = [_padded(scaling["mean"]), _padded(np.float32(1) / scaling["std"])]
-    for layer in range(layers):
-        names = (f"{kind}_l{layer}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
-        parts.append(_blocks(*cell.pack(*(parameters.get(name, zeros) for name in names))))
-    O = config["output_size"] or 0
+    records = np.zeros((layers, network.RECORD), np.int64)
+    for n, record in enumerate(records):
+        columns = H if n else I
+        layer = {
+            name: parameters.get(f"{name}_l{n}", np.zeros(shape, np.float32))
+            for name, shape in cell.shapes(columns, H).items()
+        }
+        parts.append(np.concatenate([_blocks(*arrays) for arrays in cell.pack(layer)]))
+        record[network.STEPS] = cell.steps.address
+        record[[network.K, network.H, network.D]] = columns, H, d
+        record[network.AT_H] = _offset(layout, "h") + n * d
+        for name, numbers in cell.state.items():
+            if name != "h":  # there is at most one
+                record[network.OTHER] = numbers * d
+                record[network.AT_C] = _offset(layout, name) + n * numbers * d
+        record[network.SIZE] = parts[-1].size
     if O:
         bias = parameters.get("bias_o", np.zeros(O, np.float32))
         columns = (bias, scaling["out_std"], scaling["out_mean"], parameters["weight_ho"])
         parts.append(_blocks(*(column[None] for column in columns)))
-    plan = np.zeros(network.PLAN, np.int64)
-    plan[network.STEPS] = cell.steps.address
-    plan[network.PARTS] = len(cell.STATE)
-    plan[network.INPUTS], plan[network.WIDE] = I, network.padded(I)
-    plan[network.H], plan[network.D] = H, network.padded(H)
-    plan[network.LAYERS], plan[network.OUTPUTS] = layers, O
-    plan[network.TOKENS] = config["tokens"]
-    plan[network.FIRST_SIZE] = parts[2].size
-    plan[network.SIZE] = parts[3].size if layers > 1 else 0
+    plan = np.zeros(network.LAYER, np.int64)
+    plan[[network.INPUTS, network.WIDE]] = I, network.padded(I)
+    plan[network.TOKENS], plan[network.LAYERS], plan[network.OUTPUTS] = config["tokens"], layers, O
+    plan[network.WIDEST] = max(d, 0 if config["tokens"] else network.padded(I))
+    plan[network.WORK] = d + max(d * cell.work, records[0, network.OTHER])
     weights = allocate(np.dtype(np.float32), sum(part.size for part in parts))
     np.concatenate(parts, out=weights)
-    return Packed(plan, weights)
+    return Packed(np.concatenate([plan, records.ravel()]), weights)
+
+
+def _offset(layout: np.dtype[Any], name: str) -> int:
+    assert layout.fields
+    return layout.fields[name][1] // 4
 
 
 def _padded(array: Array) -> Array:

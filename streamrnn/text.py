@@ -127,7 +127,7 @@ class Reader:
         self.vocabulary = vocabulary
         # The model's own fields first: its `advance` then works on these rows as on its own.
         fields: list[tuple[str, int | tuple[int, ...]]] = [
-            (name, model.layout[name].shape) for name in model.cell.STATE
+            (name, model.layout[name].shape) for name in model.cell.state
         ]
         self._at = sum(math.prod(model.layout[name].shape) for name, _ in fields)
         self.layout = padded([*fields, ("log_p", V), ("bits", 1), ("count", 1)], np.float32)

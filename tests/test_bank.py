@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from streamrnn.bank import Bank, Snapshot
 from streamrnn.model import GRU, LSTM, RNN
 from streamrnn.step import flat
+from tests import naive
 
 KEYS = st.lists(st.sampled_from(["a", "b", "c", ("d", 1), 7]), min_size=1, max_size=40)
 
 
-@pytest.mark.parametrize("cell", [RNN, GRU, LSTM])
+@pytest.mark.parametrize("cell", naive.MODELS)
 @given(keys=KEYS, cuts=st.lists(st.integers(0, 40), max_size=5), save_at=st.integers(0, 40))
 @settings(max_examples=25, deadline=None)
 def test_any_interleaving_gives_the_bits_of_each_stream_alone(cell, keys, cuts, save_at):

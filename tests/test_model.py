@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from streamrnn.model import GRU, LSTM, RNN, Model
 from tests import naive
 
-CELLS = [RNN, GRU, LSTM]
 ATOL = 3e-6  # float32 sums of up to 64 terms of size 1, carried through the recurrence
 
 
@@ -22,7 +21,7 @@ def samples(T, I, seed=0):
     return np.random.default_rng(seed).normal(size=(T, I)).astype(np.float32)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", naive.MODELS)
 @pytest.mark.parametrize("num_layers", [1, 3])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("output_size", [None, 2])
@@ -32,7 +31,7 @@ def test_run_matches_naive(cell, num_layers, bias, output_size):
     np.testing.assert_allclose(model.run(X), naive.run(model, X), atol=ATOL)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", naive.MODELS)
 @given(T=st.integers(1, 30), cuts=st.lists(st.integers(0, 30)), H=st.integers(1, 40))
 @settings(max_examples=20, deadline=None)
 def test_run_has_the_same_bits_in_any_pieces(cell, T, cuts, H):
@@ -64,7 +63,7 @@ def test_rnn_is_the_class_of_the_2015_essay():
         np.testing.assert_allclose(ours.h, essay.h, atol=ATOL)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", naive.MODELS)
 def test_a_token_gives_the_bits_of_its_one_hot_vector(cell):
     by_token, by_vector = cell(7, 12, 7, tokens=True), cell(7, 12, 7)
     tokens = np.random.default_rng(0).integers(0, 7, 50)
@@ -77,7 +76,7 @@ def test_a_token_outside_the_vocabulary_adds_nothing():
     np.testing.assert_allclose(model.run(X), naive.run(model, X), atol=ATOL)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", naive.MODELS)
 def test_a_missing_value_counts_as_the_mean(cell):
     holes, means = cell(2, 8, 1), cell(2, 8, 1)
     for model in (holes, means):
@@ -88,7 +87,7 @@ def test_a_missing_value_counts_as_the_mean(cell):
     assert holes.run(X).tobytes() == means.run(filled).tobytes()
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", naive.MODELS)
 def test_extreme_inputs_leave_the_state_finite(cell):
     model = cell(2, 8, 1, num_layers=2)
     for x in ([np.inf, -np.inf], [1e300, -1e300], [3.4e38, 3.4e38], [np.nan, np.nan]):

@@ -17,6 +17,7 @@ from streamrnn.kernels.simd import (
 )
 
 ZERO, ONE = np.float32(0), np.float32(1)
+LIMIT = np.float32(1e18)  # sums of weighted numbers up to this size stay finite
 
 # 2^f for |f| <= 1/2 by a polynomial, relative error 1e-8 before rounding
 E0, E1, E2, E3, E4, E5, E6 = (
@@ -88,3 +89,10 @@ def tanh(x):
     p = fma(fma(fma(p, u, splat(P2)), u, splat(P1)), u, splat(P0))
     q = fma(fma(fma(splat(Q3), u, splat(Q2)), u, splat(Q1)), u, splat(Q0))
     return limit(x * p / q, splat(ONE))
+
+
+@inner
+def relu(x):
+    """max(x, 0), and at most LIMIT: the sums that it goes into stay finite; NaN stays NaN."""
+    x = limit(x, splat(LIMIT))
+    return (x + absolute(x)) * splat(HALF)

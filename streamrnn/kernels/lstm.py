@@ -2,90 +2,112 @@
 
 i f o = sigmoid(W_i. x + b_i. + W_h. h + b_h.)     g = tanh(W_ig x + b_ig + W_hg h + b_hg)
 c' = f c + i g                                     h' = o tanh(c')
+
+With peepholes (Gers and Schmidhuber 2000) i and f also see w_ci c and w_cf c, and o sees w_co c'.
 """
 
 import numpy as np
 
 from streamrnn.kernels.activations import sigmoid, tanh
+from streamrnn.kernels.blocks import ONE, TILE, Cell, of_inputs, of_units, order
 from streamrnn.kernels.jit import CFunction, inner
-from streamrnn.kernels.network import ONE, TILE, order
-from streamrnn.kernels.simd import (
-    LANES,
-    add_all,
-    broadcasts,
-    fma,
-    fma_first,
-    fma_last,
-    for_each,
-    load,
-    loads,
-    store,
-    zeros,
-)
+from streamrnn.kernels.simd import LANES, fma, for_each, load, loads, store
 
-GATES = 4
-STATE = ("h", "c")
+GATES = (0, 1, 2, 3)
 
 
-def pack(weight_ih, weight_hh, bias_ih, bias_hh):
-    """PyTorch's arrays of one layer, gates i f g o -> bias (4, H), weights (4, H, K), (4, H, H)."""
-    return [np.stack(np.split(a, 4)) for a in (bias_ih + bias_hh, weight_ih, weight_hh)]
+def shapes(K, H):
+    """PyTorch's, of one layer; gates i f g o."""
+    G = 4 * H
+    return {"weight_ih": (G, K), "weight_hh": (G, H), "bias_ih": (G,), "bias_hh": (G,)}
+
+
+def peephole_shapes(K, H):
+    """weight_ch: from c to i f o."""
+    return shapes(K, H) | {"weight_ch": (3 * H,)}
+
+
+def pack(p):
+    """One pass: bias (4, H), weights (4, H, K), (4, H, H), and of peepholes (3, H)."""
+    arrays = (p["bias_ih"] + p["bias_hh"], p["weight_ih"], p["weight_hh"])
+    peepholes = [np.stack(np.split(p["weight_ch"], 3))] if "weight_ch" in p else []
+    return [[np.stack(np.split(array, 4)) for array in arrays] + peepholes]
 
 
 @inner
-def cell(i, f, g, o, c):
-    """Preactivations and c of LANES units -> their next c and h."""
+def cell(i, f, g, o, c, w, peepholes):
+    """Preactivations and c of LANES units -> their next c and h.
+
+    peepholes: 3, for i f o, whose weights are at w, or 0
+    """
+    if peepholes:
+        i, f = fma(load(w, 0), c, i), fma(load(w, LANES), c, f)
     c = fma(sigmoid(f), c, sigmoid(i) * tanh(g))
+    if peepholes:
+        o = fma(load(w, 2 * LANES), c, o)
     return c, sigmoid(o) * tanh(c)
 
 
 @inner
-def block(w, first, last, K, H, x, dx, h, c, y, d, streams):
+def block(w, first, last, K, H, x, dx, h, c, y, d, streams, peepholes):
     """LANES units, at `w`, `c` and `y`, of each of `streams`, whose rows are dx and d floats apart.
 
     Reads x[first:last] of x (K,), h (H,) and c; writes c and, to `y`, the next h.
     """
-    a = for_each(loads(w, 0, 4), streams)
-    at = 4 * LANES * (1 + first)
-    for k in range(first, last):
-        a = fma_first(broadcasts(x, k, dx, streams), loads(w, at, 4), a)
-        at += 4 * LANES
-    at = 4 * LANES * (1 + K)
-    odd = zeros(a)  # two sums, over even and odd k: each waits only for every other product
-    for k in range(0, H - 1, 2):
-        a = fma_last(broadcasts(h, k, d, streams), loads(w, at, 4), a)
-        odd = fma_last(broadcasts(h, k + 1, d, streams), loads(w, at + 4 * LANES, 4), odd)
-        at += 8 * LANES
-    if H & 1:
-        a = fma_last(broadcasts(h, H - 1, d, streams), loads(w, at, 4), a)
-    a = add_all(a, odd)
+    a = for_each(loads(w, 0, GATES), streams)
+    a = of_inputs(a, w, 4 * LANES, first, last, x, dx, streams, GATES)
+    a = of_units(a, w, 4 * LANES * (1 + K), H, h, d, streams, GATES)
+    p = w + 4 * 4 * LANES * (1 + K + H)
     for m in streams:
         i, f, g, o = a[4 * m], a[4 * m + 1], a[4 * m + 2], a[4 * m + 3]
-        c_m, h_m = cell(i, f, g, o, load(c, m * d))
+        c_m, h_m = cell(i, f, g, o, load(c, m * d), p, peepholes)
         store(c, m * d, c_m)
         store(y, m * d, h_m)
 
 
-@CFunction
-def steps(w, first, last, K, H, begin, end, x, dx, h, c, y, d):
-    """Steps begin .. end - 1 of one stream in one layer: x (T, dx), h (H,) -> y (T, d), and c."""
+@inner
+def walk(w, first, last, K, H, begin, end, x, dx, h, c, y, d, peepholes):
     blocks = -(-H // LANES)
-    size = 4 * 4 * LANES * (1 + K + H)
+    size = 4 * LANES * (4 * (1 + K + H) + peepholes)
     for t in range(begin, end):
         for n in range(blocks):
             b = order(n, blocks, t)
             u = 4 * LANES * b
-            block(w + b * size, first, last, K, H, x, dx, h, c + u, y + u, d, ONE)
+            block(w + b * size, first, last, K, H, x, dx, h, c + u, y + u, d, ONE, peepholes)
         x, h, y = x + 4 * dx, y, y + 4 * d
+
+
+@inner
+def side_by_side(w, K, H, S, x, dx, h, c, y, d, peepholes):
+    blocks = -(-H // LANES)
+    size = 4 * LANES * (4 * (1 + K + H) + peepholes)
+    for b in range(blocks):
+        for s in range(0, S, len(TILE)):
+            x_s, o = x + 4 * s * dx, 4 * s * d
+            u = o + 4 * LANES * b
+            block(w + b * size, 0, K, K, H, x_s, dx, h + o, c + u, y + u, d, TILE, peepholes)
+
+
+@CFunction
+def steps(w, first, last, K, H, begin, end, x, dx, h, c, y, d):
+    walk(w, first, last, K, H, begin, end, x, dx, h, c, y, d, 0)
 
 
 @CFunction
 def tile(w, K, H, S, x, dx, h, c, y, d):
-    """One step of S streams, a multiple of TILE, in one layer; rows dx and d floats apart."""
-    blocks = -(-H // LANES)
-    size = 4 * 4 * LANES * (1 + K + H)
-    for b in range(blocks):
-        for s in range(0, S, len(TILE)):
-            o = 4 * s * d
-            u = o + 4 * LANES * b
-            block(w + b * size, 0, K, K, H, x + 4 * s * dx, dx, h + o, c + u, y + u, d, TILE)
+    side_by_side(w, K, H, S, x, dx, h, c, y, d, 0)
+
+
+@CFunction
+def peephole_steps(w, first, last, K, H, begin, end, x, dx, h, c, y, d):
+    walk(w, first, last, K, H, begin, end, x, dx, h, c, y, d, 3)
+
+
+@CFunction
+def peephole_tile(w, K, H, S, x, dx, h, c, y, d):
+    side_by_side(w, K, H, S, x, dx, h, c, y, d, 3)
+
+
+STATE = {"h": 1, "c": 1}
+PLAIN = Cell(4, STATE, 0, shapes, pack, steps, tile)
+PEEPHOLES = Cell(4, STATE, 0, peephole_shapes, pack, peephole_steps, peephole_tile)

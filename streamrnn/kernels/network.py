@@ -1,8 +1,7 @@
 """Whole networks: the way in, layer upon layer, the readout; for one stream or many.
 
-A cell comes in by the addresses of its `steps` (one stream, T steps) and `tile` (many streams, one
-step each). Which of the two a row of x goes through changes no bit of its result: a unit's sum runs
-over bias, then x, then h, always in the order of k.
+A layer comes in by the addresses of its cell's `steps` (one stream, T steps) and `tile` (many
+streams, one step each). Which of the two a row of x goes through changes no bit of its result.
 
 Rows of h, and everything between layers, are padded with zeros to whole vectors of the widest CPU:
 D floats for H units. Padded units stay zero, and nothing reads them.
@@ -11,6 +10,8 @@ D floats for H units. Padded units stay zero, and nothing reads them.
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrnn.kernels.activations import LIMIT
+from streamrnn.kernels.blocks import TILE
 from streamrnn.kernels.jit import inner, jit
 from streamrnn.kernels.simd import (
     LANES,
@@ -27,14 +28,13 @@ from streamrnn.kernels.simd import (
 PAD = 16  # floats: the widest vector
 CHUNK = 32  # steps of one stream at a time: its layers' outputs stay in the cache
 GROUP = 48  # streams at a time: a block's weights are used again while they are in the cache
-ONE = (0,)  # the streams that a block advances at a time; each needs as many registers as sums
-TILE = (0, 1, 2) if LANES == 16 else (0, 1)
-LIMIT = np.float32(1e18)  # keeps sums of weighted inputs finite
 ZERO, UNIT = np.float32(0), np.float32(1)
 
-# what a plan holds, int64: addresses of the cell, sizes, floats of a layer's weights
-STEPS, TILES, PARTS, INPUTS, WIDE, H, D, LAYERS, OUTPUTS, TOKENS, FIRST_SIZE, SIZE = range(12)
-PLAN = 12
+# what a plan holds, int64: first of the whole network,
+INPUTS, WIDE, TOKENS, LAYERS, OUTPUTS, WIDEST, WORK, LAYER = range(8)
+# then of each layer, from LAYER + n RECORD on: addresses of its cell; columns of x, units, units
+# padded; where a state keeps h and the other part, and that part's floats; floats of the weights
+STEPS, TILES, K, H, D, AT_H, AT_C, OTHER, SIZE, RECORD = range(10)
 
 
 def padded(count: int) -> int:
@@ -44,13 +44,7 @@ def padded(count: int) -> int:
 
 def scratch_size(plan: NDArray[np.int64], N: int) -> int:
     """Floats that `advance` works in, for a call with N rows."""
-    return int(PAD + min(N, GROUP) * (2 * plan[D] + 2 * max(plan[WIDE], plan[D])))
-
-
-@inner
-def order(n, blocks, t):
-    """The n-th block at step t: odd steps walk back, using again what the cache holds."""
-    return n if t & 1 == 0 else blocks - 1 - n
+    return int(PAD + min(N, GROUP) * (2 * plan[WIDEST] + plan[WORK]))
 
 
 @inner
@@ -99,15 +93,59 @@ def readout(w, H, O, h, y, spare):
 
 
 @inner
-def token_step(plan, w, t, x, h, c, y, spare):
+def written(layer):
+    """Floats of a row of y that a cell writes: whole vectors, of D."""
+    return (integer(layer, H) + LANES - 1) & -LANES
+
+
+@inner
+def token_step(layer, w, t, x, h, c, y, spare):
     """One step of the first layer on a token: the weights of its one-hot vector's 1, no others."""
-    I, d = integer(plan, INPUTS), integer(plan, D)
+    I = integer(layer, K)
     token = read(x, 0)
     first = np.int64(token) if token >= 0 and token < I else I  # I: none, and nothing is added
     last = min(first + 1, I)
     write(spare, 0, UNIT)
     x = spare - 4 * first  # so that x[first] is 1
-    call(integer(plan, STEPS), (w, first, last, I, integer(plan, H), t, t + 1, x, 0, h, c, y, d))
+    call(
+        integer(layer, STEPS),
+        (w, first, last, I, integer(layer, H), t, t + 1, x, 0, h, c, y, integer(layer, D)),
+    )
+
+
+@inner
+def alone(layer, w, state, tokens, T, t, x, dx, y, room, spare):
+    """T steps of one stream in one layer: x (T, dx) -> y (T, D), and its state, moved in place."""
+    d = integer(layer, D)
+    h = state + 4 * integer(layer, AT_H)
+    c = state + 4 * integer(layer, AT_C) if integer(layer, OTHER) else room
+    if tokens:
+        before = h
+        for n in range(T):
+            y_n = y + 4 * n * d
+            token_step(layer, w, t + n, x + 4 * n * dx, before, c, y_n, spare)
+            before = y_n
+    else:
+        columns, units = integer(layer, K), integer(layer, H)
+        call(integer(layer, STEPS), (w, 0, columns, columns, units, t, t + T, x, dx, h, c, y, d))
+    copy(y + 4 * (T - 1) * d, h, written(layer))
+
+
+@inner
+def together(layer, w, states, stride, rows, S, x, dx, y, room):
+    """One step of S different streams in one layer: x (S, dx) -> y (S, D), and their states."""
+    d, other = integer(layer, D), integer(layer, OTHER)
+    h, c = room, room + 4 * S * d
+    for s in range(S):
+        state = states + 4 * integer(rows, s) * stride
+        copy(state + 4 * integer(layer, AT_H), h + 4 * s * d, d)
+        copy(state + 4 * integer(layer, AT_C), c + 4 * s * other, other)
+    columns, units = integer(layer, K), integer(layer, H)
+    call(integer(layer, TILES), (w, columns, units, S, x, dx, h, c, y, d))
+    for s in range(S):
+        state = states + 4 * integer(rows, s) * stride
+        copy(y + 4 * s * d, state + 4 * integer(layer, AT_H), written(layer))
+        copy(c + 4 * s * other, state + 4 * integer(layer, AT_C), other)
 
 
 @inner
@@ -116,49 +154,41 @@ def part(plan, weights, states, stride, rows, S, T, t, x, dx, y, dy, scratch):
 
     t: the number of the first step, odd or even, for `order`
     """
-    I, wide, units, d = (
-        integer(plan, INPUTS),
-        integer(plan, WIDE),
-        integer(plan, H),
-        integer(plan, D),
-    )
-    layers, tokens, has_c = integer(plan, LAYERS), integer(plan, TOKENS), integer(plan, PARTS) > 1
-    spare, h = scratch, scratch + 4 * PAD
-    c = h + 4 * S * d
-    below = c + 4 * S * d
-    out = below + 4 * S * T * max(wide, d)
-    w = weights + 8 * wide
-    K, wide_below = I, wide
-    if not tokens:
-        for n in range(S * T):
+    I, wide, widest = integer(plan, INPUTS), integer(plan, WIDE), integer(plan, WIDEST)
+    tokens = integer(plan, TOKENS)
+    N = S * T
+    spare, below = scratch, scratch + 4 * PAD
+    out = below + 4 * N * widest
+    room = out + 4 * N * widest
+    w, columns = weights + 8 * wide, wide
+    if tokens:
+        copied, columns = x, dx
+    else:
+        copied = below
+        for n in range(N):
             standardize(weights, I, wide, x + 4 * n * dx, below + 4 * n * wide)
-    for layer in range(layers):
-        for s in range(S):
-            state = states + 4 * (integer(rows, s) * stride + layer * d)
-            copy(state, h + 4 * s * d, d)
-            if has_c:
-                copy(state + 4 * layers * d, c + 4 * s * d, d)
-        if tokens and layer == 0:
-            for n in range(S * T):
-                o = 4 * n * d
-                before, c_n = (out + o - 4 * d, c) if S == 1 and n > 0 else (h + o, c + o)
-                token_step(plan, w, t + n, x + 4 * n * dx, before, c_n, out + o, spare)
+    for n in range(integer(plan, LAYERS)):
+        layer = plan + 8 * (LAYER + n * RECORD)
+        here = copied if n == 0 else below
+        token = tokens if n == 0 else 0
+        if token and S > 1:
+            for s in range(S):
+                state = states + 4 * integer(rows, s) * stride
+                y_s = out + 4 * s * integer(layer, D)
+                alone(
+                    layer, w, state, token, 1, t, here + 4 * s * columns, columns, y_s, room, spare
+                )
         elif S == 1:
-            call(
-                integer(plan, STEPS), (w, 0, K, K, units, t, t + T, below, wide_below, h, c, out, d)
-            )
+            state = states + 4 * integer(rows, 0) * stride
+            alone(layer, w, state, token, T, t, here, columns, out, room, spare)
         else:
-            call(integer(plan, TILES), (w, K, units, S, below, wide_below, h, c, out, d))
-        for s in range(S):
-            state = states + 4 * (integer(rows, s) * stride + layer * d)
-            copy(out + 4 * (s + T - 1) * d, state, d)
-            if has_c:
-                copy(c + 4 * s * d, state + 4 * layers * d, d)
-        w += 4 * (integer(plan, SIZE) if layer else integer(plan, FIRST_SIZE))
+            together(layer, w, states, stride, rows, S, here, columns, out, room)
+        w += 4 * integer(layer, SIZE)
         below, out = out, below
-        K, wide_below = units, d
-    for n in range(S * T):
-        h_n, y_n = below + 4 * n * d, y + 4 * n * dy
+        columns = integer(layer, D)
+    units = integer(plan + 8 * (LAYER + (integer(plan, LAYERS) - 1) * RECORD), H)
+    for n in range(N):
+        h_n, y_n = below + 4 * n * columns, y + 4 * n * dy
         if integer(plan, OUTPUTS):
             readout(w, units, dy, h_n, y_n, spare)
         else:
@@ -175,7 +205,7 @@ def run(plan, weights, states, stride, rows, N, x, dx, y, dy, scratch):
         S, T = 1, 1
         while T < left and T < CHUNK and integer(at, T) == row:
             T += 1
-        if T == 1 and integer(plan, TILES):
+        if T == 1 and integer(plan + 8 * LAYER, TILES):
             while S < left and S < GROUP and integer(at, S) > integer(at, S - 1):
                 S += 1
             S = max(S - S % len(TILE), 1)

@@ -1,8 +1,8 @@
 """Vectors of float32 inside Numba, so that a kernel holds its sums in registers that it names.
 
-A plain loop leaves it to LLVM whether and how it is vectorised; here `loads(weights, at, 4)` is
-four registers, and `fma_first` one multiply-add each. A vector has LANES lanes, what the CPU's
-registers hold. Each lane is a unit's sum of its own: the width changes no result.
+A plain loop leaves it to LLVM whether and how it is vectorised; here `loads(weights, at, GATES)` is
+a register for each gate, and `fma_first` one multiply-add each. A vector has LANES lanes, what the
+CPU's registers hold. Each lane is a unit's sum of its own: the width changes no result.
 
 Kernels work on addresses (int64), counted in float32: arrays between compiled functions cost up to
 half the time of a small step. Nothing here checks bounds: who calls, checks.
@@ -79,10 +79,10 @@ def load(typing, address, at):
     return V(types.int64, types.int64), generate
 
 
-@intrinsic(prefer_literal=True)
-def loads(typing, address, at, count):
-    """A tuple of `count` neighbouring vectors from address[at] on; `count` is a literal."""
-    vectors = types.UniTuple(V, count.literal_value)
+@intrinsic
+def loads(typing, address, at, gates):
+    """A vector for each of the tuple `gates`, one after another from address[at] on."""
+    vectors = types.UniTuple(V, gates.count)
 
     def generate(context, builder, signature, arguments):
         first = _pointer(builder, *arguments[:2])
@@ -90,7 +90,7 @@ def loads(typing, address, at, count):
         loaded = [_load(builder, builder.gep(first, [offset])) for offset in offsets]
         return context.make_tuple(builder, vectors, loaded)
 
-    return vectors(types.int64, types.int64, count), generate
+    return vectors(types.int64, types.int64, gates), generate
 
 
 @intrinsic

@@ -72,7 +72,7 @@ def onnx_session(model: srnn.RNN, steps: int, batch: int) -> onnxruntime.Inferen
         names = {"W": gates("weight_ih"), "R": gates("weight_hh")}
         names["B"] = np.concatenate([gates("bias_ih"), gates("bias_hh")])
         values += [numpy_helper.from_array(a[None], f"{n}{layer}") for n, a in names.items()]
-        states = [f"{part}{layer}" for part in model.cell.STATE]
+        states = [f"{part}{layer}" for part in model.cell.state]
         extra = {"linear_before_reset": 1} if kind == "GRU" else {}
         nodes.append(
             helper.make_node(
@@ -213,7 +213,7 @@ def many_streams(kind: str, S: int, peer_goal: float) -> list[Row]:
     A = np.random.default_rng(0).normal(size=(1024, 1024)).astype(np.float32)
     C = np.empty_like(A)
     a, b, c = best(lambda: model.advance(states, rows, x, y), run, lambda: np.matmul(A, A, out=C))
-    flops = 2 * S * model.cell.GATES * H * (H + 1) / a
+    flops = 2 * S * model.cell.gates * H * (H + 1) / a
     share = flops / (2 * 1024**3 / c)
     what, ours = f"{S} streams, {kind}, H=64", f"{S / a / 1e6:.2f} M steps/s"
     return [

@@ -12,10 +12,11 @@ import sys
 import numpy as np
 import streamrnn as srnn
 from streamrnn.kernels.simd import LANES
+from tests import naive
 
 generator = np.random.default_rng(0)
 Y = [np.full(1, LANES, np.float32)]
-for cell in (srnn.RNN, srnn.GRU, srnn.LSTM):
+for cell in naive.MODELS:
     for H, O in ((1, None), (17, 3), (50, 20)):
         model = cell(3, H, O, num_layers=2)
         X = generator.normal(size=(40, 3)).astype(np.float32)

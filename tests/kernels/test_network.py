@@ -7,6 +7,7 @@ import streamrnn as srnn
 from streamrnn.kernels import network
 from streamrnn.packed import pack
 from streamrnn.step import flat
+from tests import naive
 
 CANARY = np.float32(12345.0)
 GUARD = 64  # floats on either side
@@ -23,7 +24,7 @@ class Guarded:
         return bool((self.whole[:GUARD] == CANARY).all() and (self.whole[-GUARD:] == CANARY).all())
 
 
-@pytest.mark.parametrize("cell", [srnn.RNN, srnn.GRU, srnn.LSTM])
+@pytest.mark.parametrize("cell", naive.MODELS)
 @pytest.mark.parametrize("sizes", [(1, 1, None, 1), (3, 17, 5, 2), (33, 16, 16, 1), (2, 40, 1, 3)])
 @pytest.mark.parametrize("tokens", [False, True])
 @pytest.mark.parametrize(
@@ -32,8 +33,8 @@ class Guarded:
 def test_nothing_is_written_beside_the_buffers(cell, sizes, tokens, rows):
     I, H, O, layers = sizes
     model = cell(I, H, O, num_layers=layers, tokens=tokens)
-    plan, weights = pack(model.cell, model.config, model.parameters, model.scaling)
-    plan[network.TILES] = model.cell.tile.address
+    plan, weights = pack(model.cell, model.config, model.parameters, model.scaling, model.layout)
+    plan[network.LAYER + network.TILES :: network.RECORD] = model.cell.tile.address
     N, S = len(rows), max(rows) + 1
     states = Guarded(S, flat(np.zeros(1, model.layout)).shape[1])
     x, y = Guarded(N, model.inputs), Guarded(N, model.outputs)
