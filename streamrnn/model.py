@@ -13,15 +13,15 @@ True
 """
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamrnn.formats import FormatError, torch
-from streamrnn.kernels import door, gru, lstm, network, rnn
-from streamrnn.packed import Packed, pack
+from streamrnn.kernels import door, gru, lru, lstm, network, rnn
+from streamrnn.kernels.blocks import TILE, Cell
+from streamrnn.packed import Packed, pack, shapes
 from streamrnn.step import OneStream, allocate, check_row, check_rows, flat, padded
 
 Array = NDArray[np.float32]
@@ -87,8 +87,6 @@ class Model(OneStream):
     parameters: `Bank`.
     """
 
-    cell: ModuleType
-
     def __init__(
         self,
         input_size: int,
@@ -99,6 +97,7 @@ class Model(OneStream):
         bias: bool = True,
         seed: int = 0,
         tokens: bool = False,
+        **variant: Any,
     ) -> None:
         sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
         if output_size is not None:
@@ -108,18 +107,22 @@ class Model(OneStream):
                 raise ValueError(f"{name} is {size!r}, expected a whole number of at least 1")
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, output_size
         self.num_layers, self.bias, self.tokens = num_layers, bias, tokens
+        self.config: dict[str, Any] = {"input_size": input_size, "hidden_size": hidden_size}
+        self.config |= {"output_size": output_size, "num_layers": num_layers, "bias": bias}
+        self.config |= {"tokens": tokens, **variant}
         self.metadata: dict[str, str] = {}
         self.inputs = 1 if tokens else input_size
         self.outputs = hidden_size if output_size is None else output_size
+        d = network.padded(hidden_size)
         self.layout = padded(
-            [(name, (num_layers, network.padded(hidden_size))) for name in self.cell.STATE],
+            [(name, (num_layers, numbers * d)) for name, numbers in self.cell.state.items()],
             np.float32,
         )
-        self.parameters = Parameters(self._shapes())
-        bound = hidden_size**-0.5
+        names = shapes(self.cell, self.config)
+        self.parameters = Parameters(names)
         generator = np.random.default_rng(seed)
-        for name, shape in self._shapes().items():
-            self.parameters[name] = generator.uniform(-bound, bound, shape)
+        for name, shape in names.items():
+            self.parameters[name] = self._start(name, shape, generator)
         self._scaling = {
             "mean": np.zeros(input_size, np.float32),
             "std": np.ones(input_size, np.float32),
@@ -129,25 +132,20 @@ class Model(OneStream):
         self._packed_version = -1
         self._states = allocate(self.layout, 1)
 
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
-        G, H = self.cell.GATES, self.hidden_size
-        shapes: dict[str, tuple[int, ...]] = {}
-        for layer in range(self.num_layers):
-            shapes[f"weight_ih_l{layer}"] = (G * H, H if layer else self.input_size)
-            shapes[f"weight_hh_l{layer}"] = (G * H, H)
-            if self.bias:
-                shapes[f"bias_ih_l{layer}"] = shapes[f"bias_hh_l{layer}"] = (G * H,)
-        if self.output_size is not None:
-            shapes["weight_ho"] = (self.output_size, H)
-            if self.bias:
-                shapes["bias_o"] = (self.output_size,)
-        return shapes
+    @staticmethod
+    def cell_of(config: Mapping[str, Any]) -> Cell:
+        """The cell of a model with these arguments."""
+        raise NotImplementedError
 
     @property
-    def config(self) -> dict[str, Any]:
-        """The arguments that make a model of this shape."""
-        names = ("input_size", "hidden_size", "output_size", "num_layers", "bias", "tokens")
-        return {name: getattr(self, name) for name in names}
+    def cell(self) -> Cell:
+        return self.cell_of(self.config)
+
+    def _start(
+        self, name: str, shape: tuple[int, ...], generator: np.random.Generator
+    ) -> NDArray[Any]:
+        bound = self.hidden_size**-0.5
+        return generator.uniform(-bound, bound, shape)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v}' for k, v in self.config.items())})"
@@ -228,8 +226,9 @@ class Model(OneStream):
                     f"({N}, {columns}) of float32, contiguous"
                 )
         plan, weights = self._packed()
-        if not plan[network.TILES] and (rows[1:] > rows[:-1]).sum() >= len(network.TILE) - 1:
-            plan[network.TILES] = self.cell.tile.address  # compiled for those who use it
+        tiles = plan[network.LAYER + network.TILES :: network.RECORD]
+        if not tiles[0] and (rows[1:] > rows[:-1]).sum() >= len(TILE) - 1:
+            tiles[:] = self.cell.tile.address  # compiled for those who use it
         scratch = np.empty(network.scratch_size(plan, N), np.float32)
         if not network.advance(plan, weights, flat(states), rows, x, y, scratch):
             raise ValueError(
@@ -238,7 +237,9 @@ class Model(OneStream):
 
     def _packed(self) -> Packed:
         if self._packed_version != self.parameters.version:
-            self._packed_as = pack(self.cell, self.config, self.parameters, self._scaling)
+            self._packed_as = pack(
+                self.cell, self.config, self.parameters, self._scaling, self.layout
+            )
             self._packed_version = self.parameters.version
         return self._packed_as
 
@@ -309,24 +310,100 @@ class Model(OneStream):
 
 
 class RNN(Model):
-    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh); arguments: `Model`.  Elman 1990."""
+    """h' = f(W_ih x + b_ih + W_hh h + b_hh); arguments: `Model`, and more.  Elman 1990.
 
-    cell = rnn
+    nonlinearity  f, "tanh" or "relu"; relu's h is at most 1e18
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int | None = None,
+        *,
+        nonlinearity: str = "tanh",
+        **options: Any,
+    ) -> None:
+        if nonlinearity not in ("tanh", "relu"):
+            raise ValueError(f"nonlinearity is {nonlinearity!r}, expected 'tanh' or 'relu'")
+        super().__init__(input_size, hidden_size, output_size, nonlinearity=nonlinearity, **options)
+
+    @staticmethod
+    def cell_of(config: Mapping[str, Any]) -> Cell:
+        return rnn.RELU if config.get("nonlinearity") == "relu" else rnn.TANH
 
 
 class GRU(Model):
-    """Gated recurrent units, reset after the product as in PyTorch; arguments: `Model`.
+    """Gated recurrent units; arguments: `Model`, and more.  Cho et al. 2014, equations 5 to 8.
 
-    Cho et al. 2014, equations 5 to 8.
+    reset_after  the reset gate multiplies W_hn h + b_hn, as in PyTorch; False: h, as in the paper
     """
 
-    cell = gru
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int | None = None,
+        *,
+        reset_after: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(input_size, hidden_size, output_size, reset_after=reset_after, **options)
+
+    @staticmethod
+    def cell_of(config: Mapping[str, Any]) -> Cell:
+        return gru.AFTER if config.get("reset_after", True) else gru.BEFORE
 
 
 class LSTM(Model):
-    """Long short-term memory; arguments: `Model`.  Hochreiter and Schmidhuber 1997."""
+    """Long short-term memory; arguments: `Model`, and more.  Hochreiter and Schmidhuber 1997.
 
-    cell = lstm
+    peepholes  the gates also see c, by weight_ch (3H,), gates i f o.  Gers and Schmidhuber 2000
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int | None = None,
+        *,
+        peepholes: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(input_size, hidden_size, output_size, peepholes=peepholes, **options)
+
+    @staticmethod
+    def cell_of(config: Mapping[str, Any]) -> Cell:
+        return lstm.PEEPHOLES if config.get("peepholes") else lstm.PLAIN
+
+
+class LRU(Model):
+    """Linear recurrent units, complex and diagonal, tanh after each layer; arguments: `Model`.
+
+    Orvieto et al. 2023; parameters start as in its appendix A, with eigenvalues spread evenly over
+    the unit disk.
+    """
+
+    @staticmethod
+    def cell_of(config: Mapping[str, Any]) -> Cell:
+        return lru.CELL
+
+    def _start(
+        self, name: str, shape: tuple[int, ...], generator: np.random.Generator
+    ) -> NDArray[Any]:
+        kind, _, layer = name.rpartition("_l")
+        start = super()._start(name, shape, generator)
+        if kind == "nu_log":
+            start = np.log(-np.log(np.sqrt(generator.uniform(1e-4, 1, shape))))  # of |l|
+        if kind == "theta_log":
+            start = np.log(2 * np.pi * generator.uniform(1e-6, 1, shape))
+        if kind == "gamma_log":  # gamma = sqrt(1 - |l|^2)
+            start = 0.5 * np.log(-np.expm1(-2 * np.exp(self.parameters[f"nu_log_l{layer}"])))
+        if kind in ("B_re", "B_im", "C_re", "C_im"):  # a complex number has the variance of both
+            start = generator.normal(0, (2 * shape[1]) ** -0.5, shape)
+        if kind == "D":
+            start = generator.normal(0, shape[1] ** -0.5, shape)
+        return start
 
 
 def from_torch(state_dict: Mapping[str, Any], *, tokens: bool = False) -> Model:
@@ -339,7 +416,7 @@ def from_torch(state_dict: Mapping[str, Any], *, tokens: bool = False) -> Model:
     Raises FormatError for what cannot be streamed or is not one of these.
     """
     description = torch.read(state_dict)
-    kinds = {1: RNN, 3: GRU, 4: LSTM}
+    kinds: dict[int, type[Model]] = {1: RNN, 3: GRU, 4: LSTM}
     model = kinds[description.gates](
         description.input_size,
         description.hidden_size,
