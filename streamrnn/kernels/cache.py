@@ -38,8 +38,9 @@ VERSIONS = (numba.__version__, llvmlite.__version__)
 def _digest() -> str:
     """What the machine code depends on beyond its own file and the CPU."""
     digest = hashlib.sha256(repr((SETTINGS, VERSIONS)).encode())
-    for source in sorted(HERE.glob("*.py")):
-        digest.update(source.name.encode() + hashlib.sha256(source.read_bytes()).digest())
+    for source in sorted(HERE.rglob("*.py")):
+        name = source.relative_to(HERE).as_posix()
+        digest.update(name.encode() + hashlib.sha256(source.read_bytes()).digest())
     return digest.hexdigest()
 
 

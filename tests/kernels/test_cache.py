@@ -94,9 +94,11 @@ def test_loaded_code_works_on_arrays(kernels):
         assert run(kernels, before=numpy, arguments="[numpy.ones(2)]") == ["[2.", "2.]", *counts]
 
 
-def test_a_change_in_another_kernel_file_compiles_again(kernels):
+@pytest.mark.parametrize("other", ["other.py", "folder/other.py"])
+def test_a_change_in_another_kernel_file_compiles_again(kernels, other):
+    (kernels / other).parent.mkdir(exist_ok=True)
     run(kernels)
-    (kernels / "other.py").write_text("# a callee, say\n")
+    (kernels / other).write_text("# a callee, say\n")
     assert run(kernels) == COMPILED
     assert len(files(kernels)) == 1  # in place of the old code
 
