@@ -13,8 +13,7 @@ from streamrnn.kernels.cache import DIGEST, Cache
 
 
 def jit(function: Callable[..., Any]) -> Any:
-    """Compile `function` with Numba when it is first called; the machine code is kept on disk
-    (kernels/cache.py).
+    """Compile `function` with Numba when it is first called; kernels/cache.py keeps its code.
 
     error_model="numpy": 1/0 is inf, as on any FPU, and loops stay free of branches.
     nogil: other threads (the server's sockets) go on while a long chunk runs.
