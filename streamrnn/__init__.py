@@ -6,7 +6,9 @@ from streamrnn.detect import Detection, Detector
 from streamrnn.forecast import Forecast, Forecaster
 from streamrnn.formats import FormatError
 from streamrnn.model import GRU, LRU, LSTM, RNN, from_torch
+from streamrnn.optimizers import SGD, Adagrad, Adam, RMSprop
 from streamrnn.step import Output, Step, flat, padded
+from streamrnn.train import History, Report, fit
 
 __version__ = "0.1.0"
 
@@ -15,15 +17,22 @@ __all__ = [
     "LRU",
     "LSTM",
     "RNN",
+    "SGD",
+    "Adagrad",
+    "Adam",
     "Bank",
     "Detection",
     "Detector",
     "Forecast",
     "Forecaster",
     "FormatError",
+    "History",
     "Output",
+    "RMSprop",
+    "Report",
     "Snapshot",
     "Step",
+    "fit",
     "flat",
     "from_torch",
     "load",

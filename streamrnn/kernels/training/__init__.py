@@ -1,0 +1,1 @@
+"""Kernels of training: products of matrices, each cell forward and backward, losses, optimizers."""
