@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamrnn.formats import FormatError, torch
-from streamrnn.kernels import door, gru, lru, lstm, network, rnn
+from streamrnn.kernels import door, gru, lru, lstm, network, rnn, rounds
 from streamrnn.kernels.blocks import TILE, Cell
 from streamrnn.packed import Packed, pack, shapes
 from streamrnn.step import OneStream, allocate, check_row, check_rows, flat, padded
 
 Array = NDArray[np.float32]
 ONE_ROW = np.zeros(1, np.int64)
+SAMPLE = 64  # rows that are looked at for different streams
 
 
 class Parameters(MutableMapping[str, Array]):
@@ -225,10 +226,7 @@ class Model(OneStream):
                     f"{name} has shape {array.shape} and dtype {array.dtype}, expected "
                     f"({N}, {columns}) of float32, contiguous"
                 )
-        plan, weights = self._packed()
-        tiles = plan[network.LAYER + network.TILES :: network.RECORD]
-        if not tiles[0] and (rows[1:] > rows[:-1]).sum() >= len(TILE) - 1:
-            tiles[:] = self.cell.tile.address  # compiled for those who use it
+        plan, weights = self._packed_for(rows)
         scratch = np.empty(network.scratch_size(plan, N), np.float32)
         if not network.advance(plan, weights, flat(states), rows, x, y, scratch):
             raise ValueError(
@@ -242,6 +240,24 @@ class Model(OneStream):
             )
             self._packed_version = self.parameters.version
         return self._packed_as
+
+    def _packed_for(self, rows: NDArray[np.int64]) -> Packed:
+        """With the kernels for many streams where `rows` has use for them: compiled when needed."""
+        plan, weights = packed = self._packed()
+        tiles = network.LAYER + network.TILES
+        if len(rows) < len(TILE) or plan[network.ROUNDS]:
+            return packed
+        if not plan[tiles]:
+            if len(set(rows[:SAMPLE].tolist())) < len(TILE):
+                return packed
+            plan = plan.copy()  # another thread may be reading this one
+            plan[tiles :: network.RECORD] = self.cell.tile.address
+        if (rows[1:] < rows[:-1]).any():
+            plan = plan.copy()
+            plan[network.ROUNDS] = rounds.in_rounds.address
+        if plan is not packed.plan:
+            self._packed_as = Packed(plan, weights)
+        return Packed(plan, weights)
 
     def __getstate__(self) -> dict[str, Any]:
         # Pickled or copied without the plan: it holds addresses of this process.

@@ -28,10 +28,13 @@ from streamrnn.kernels.simd import (
 PAD = 16  # floats: the widest vector
 CHUNK = 32  # steps of one stream at a time: its layers' outputs stay in the cache
 GROUP = 48  # streams at a time: a block's weights are used again while they are in the cache
+RUN = 8  # samples of one stream in a row that are worth a chunk, though other streams follow
+WINDOW = 512  # samples of streams in any order that are put into rounds (rounds.py) at a time
+WORDS = 11  # int64 that this takes for each of them
 ZERO, UNIT = np.float32(0), np.float32(1)
 
 # what a plan holds, int64: first of the whole network,
-INPUTS, WIDE, TOKENS, LAYERS, OUTPUTS, WIDEST, WORK, LAYER = range(8)
+INPUTS, WIDE, TOKENS, LAYERS, OUTPUTS, WIDEST, WORK, ROUNDS, LAYER = range(9)
 # then of each layer, from LAYER + n RECORD on: addresses of its cell; columns of x, units, units
 # padded; where a state keeps h and the other part, and that part's floats; floats of the weights
 STEPS, TILES, K, H, D, AT_H, AT_C, OTHER, SIZE, RECORD = range(10)
@@ -44,7 +47,12 @@ def padded(count: int) -> int:
 
 def scratch_size(plan: NDArray[np.int64], N: int) -> int:
     """Floats that `advance` works in, for a call with N rows."""
-    return int(PAD + min(N, GROUP) * (2 * plan[WIDEST] + plan[WORK]))
+    taken = 0
+    if plan[ROUNDS]:
+        dx = 1 if plan[TOKENS] else plan[INPUTS]
+        dy = plan[OUTPUTS] or plan[H - RECORD]
+        taken = 2 * WORDS * min(N, WINDOW) + GROUP * (2 + dx + dy)
+    return int(taken + PAD + min(N, GROUP) * (2 * plan[WIDEST] + plan[WORK]))
 
 
 @inner
@@ -200,19 +208,23 @@ def run(plan, weights, states, stride, rows, N, x, dx, y, dy, scratch):
     """`advance` on addresses: cut into parts of one stream, or of streams all different."""
     n = 0
     while n < N:
-        at, left = rows + 8 * n, N - n
-        row = integer(at, 0)
+        at, x_n, y_n, left = rows + 8 * n, x + 4 * n * dx, y + 4 * n * dy, N - n
         S, T = 1, 1
-        while T < left and T < CHUNK and integer(at, T) == row:
+    tiles, in_rounds = integer(plan + 8 * LAYER, TILES), integer(plan, ROUNDS)
+        while T < left and T < CHUNK and integer(at, T) == integer(at, 0):
             T += 1
-        if T == 1 and integer(plan + 8 * LAYER, TILES):
+        if tiles and T == 1:
             while S < left and S < GROUP and integer(at, S) > integer(at, S - 1):
                 S += 1
             S = max(S - S % len(TILE), 1)
-        x_n, y_n = x + 4 * n * dx, y + 4 * n * dy
-        part(plan, weights, states, stride, at, S, T, 0, x_n, dx, y_n, dy, scratch)
-        n += S * T
+            part(plan, weights, states, stride, at, S, T, 0, x_n, dx, y_n, dy, scratch)
+            n += S * T
 
+        if in_rounds and T < RUN and S < GROUP and S * T < left and left >= len(TILE):
+            count = min(left, WINDOW)
+            call(in_rounds, (plan, weights, states, stride, at, count, x_n, dx, y_n, dy, scratch))
+            n += count
+        else:
 
 @jit
 def advance(plan, weights, states, rows, x, y, scratch):
