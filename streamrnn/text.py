@@ -1,96 +1,35 @@
-"""Text as a stream: characters to token ids and back, and a network that reads them as they come.
+"""Text as a stream: a network that reads tokens as they come, and writes.
 
+>>> from itertools import islice
 >>> from streamrnn.model import LSTM
+>>> from streamrnn.vocabulary import Vocabulary
 >>> vocabulary = Vocabulary("abc")
 >>> reader = Reader(LSTM(3, 8, 3, tokens=True), vocabulary)
 >>> reader.surprise("abcabc").shape  # bits, of each character
 (6,)
+>>> len(reader.vocabulary.decode(list(islice(sample(reader, seed=1), 20))))
+20
 """
 
 import json
 import math
 import os
-from collections.abc import Iterable
-from typing import Any, Self
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from streamrnn.checkpoint import load
 from streamrnn.formats import FormatError
 from streamrnn.kernels import softmax
 from streamrnn.model import Model
 from streamrnn.step import Output, allocate, flat, padded
+from streamrnn.vocabulary import Vocabulary, legal
 
-OTHER = "\ufffd"  # Unicode's replacement character
 RANKS = 5  # how many of the likeliest next tokens are told
 WINDOW = 1000  # tokens over which the running mean of the surprise forgets
 BLOCK = 256  # rows whose logits are held at once
-
-
-class Vocabulary(tuple[str, ...]):
-    """The characters that a network knows, each at the position that is its token id.
-
-    A vocabulary that contains U+FFFD (`OTHER`) reads every character it does not know as that one;
-    without it, an unknown character is an error.
-
-    >>> vocabulary = Vocabulary(["a", "b", OTHER])
-    >>> vocabulary.encode("abä")
-    array([0, 1, 2], dtype=int32)
-    >>> vocabulary.decode([1, 0])
-    'ba'
-
-    Raises ValueError for a token that is not one character, or is there twice.
-    """
-
-    def __new__(cls, tokens: Iterable[str]) -> Self:
-        vocabulary = super().__new__(cls, tokens)
-        if not vocabulary:
-            raise ValueError("the vocabulary is empty, expected at least one character")
-        first: dict[str, int] = {}
-        for i, token in enumerate(vocabulary):
-            if not isinstance(token, str) or len(token) != 1:
-                raise ValueError(f"token {i} is {token!r}, expected one character")
-            if first.setdefault(token, i) != i:
-                raise ValueError(f"token {i} is {token!r}, as token {first[token]} is already")
-        return vocabulary
-
-    @property
-    def other(self) -> int | None:
-        """The id that stands for every unknown character, if there is one."""
-        return self.index(OTHER) if OTHER in self else None
-
-    def encode(self, text: str) -> NDArray[np.int32]:
-        """The token ids of a text, (len(text),).
-
-        Raises ValueError for an unknown character if the vocabulary has no token for these.
-        """
-        points = _code_points(text)
-        known = _code_points("".join(self))
-        order = np.argsort(known)
-        at = np.minimum(np.searchsorted(known[order], points), len(self) - 1)
-        ids = order[at].astype(np.int32)
-        unknown = known[ids] != points
-        if unknown.any():
-            if self.other is None:
-                i = int(unknown.argmax())
-                raise ValueError(
-                    f"character {i} is {text[i]!r}, which is none of the vocabulary's {len(self)}; "
-                    f"add {OTHER!r} to the vocabulary to stand for unknown characters"
-                )
-            ids[unknown] = self.other
-        return ids
-
-    def decode(self, ids: ArrayLike) -> str:
-        """The text of token ids.  Raises ValueError for a number that is none."""
-        numbers = np.atleast_1d(np.asarray(ids))
-        legal = _legal(numbers, len(self))
-        if not legal.all():
-            i = int(legal.argmin())
-            raise ValueError(
-                f"id {i} is {numbers[i]}, expected a whole number from 0 to {len(self) - 1}"
-            )
-        return "".join(self[i] for i in numbers.astype(np.int64).tolist())
 
 
 class Reader:
@@ -136,6 +75,11 @@ class Reader:
     def __repr__(self) -> str:
         return f"Reader({self.model!r}, {len(self.vocabulary)} tokens)"
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What a file of the model must carry for `load_reader`."""
+        return {"vocabulary": json.dumps(self.vocabulary), "unit": self.vocabulary.unit}
+
     def initial(self) -> NDArray[Any]:
         """The state before the first token: the model's zeros, and all tokens alike."""
         state = np.zeros((), self.layout)
@@ -151,7 +95,7 @@ class Reader:
     ) -> None:
         """Read token x[n] (1,) on stream rows[n] and write y[n] (12,); see `Step`."""
         V = len(self.vocabulary)
-        tokens = np.where(_legal(x, V) | np.isnan(x), x, self._other)
+        tokens = np.where(legal(x, V) | np.isnan(x), x, self._other)
         logits = np.empty((min(BLOCK, len(x)), V), np.float32)
         for start in range(0, len(x), BLOCK):
             block = slice(start, start + BLOCK)
@@ -187,22 +131,70 @@ class Reader:
         )
 
     def surprise(self, text: str) -> NDArray[np.float32]:
-        """The surprise of each character (len(text),), in bits, read from the initial state.
+        """The surprise of each token (len(text),), in bits, read from the initial state.
 
         Its mean is the bits per character that the network needs for this text.
         """
+        return self._read(text)[1][:, 0]
+
+    def after(self, text: str, state: NDArray[Any] | None = None) -> NDArray[Any]:
+        """The state once `text` is read, from `state` on, or from the initial one."""
+        return self._read(text, state)[0]
+
+    def _read(self, text: str, state: Any = None) -> tuple[NDArray[Any], NDArray[np.float32]]:
         ids = self.vocabulary.encode(text).astype(np.float32).reshape(-1, 1)
         states = allocate(self.layout, 1)
-        states[0] = self.initial()
+        states[0] = self.initial() if state is None else state
         y = np.empty((len(ids), self.outputs), np.float32)
         self.advance(states, np.zeros(len(ids), np.int64), ids, y)
-        return y[:, 0]
+        return states[0:1].reshape(()), y
+
+
+def sample(
+    reader: Reader,
+    state: NDArray[Any] | None = None,
+    *,
+    temperature: float = 0.8,
+    seed: int | None = None,
+) -> Iterator[int]:
+    """Let the network write: token ids without end, each drawn from what it expects next.
+
+    state        where it goes on from, as `reader.after` or a bank gives it; it is not moved
+    temperature  divides the logits: 1 draws as the network expects, lower sticks to the likely, 0
+                 always takes the likeliest
+
+    The token for the unknown is never drawn. Raises ValueError for a temperature below 0.
+    """
+    if not 0 <= temperature < math.inf:
+        raise ValueError(f"temperature is {temperature}, expected a number from 0 on")
+    states = allocate(reader.layout, 1)
+    states[0] = reader.initial() if state is None else state
+    return _drawn(reader, states, temperature, np.random.default_rng(seed))
+
+
+def _drawn(
+    reader: Reader, states: NDArray[Any], temperature: float, generator: np.random.Generator
+) -> Iterator[int]:
+    row, y = np.zeros(1, np.int64), np.empty((1, reader.outputs), np.float32)
+    other = reader.vocabulary.other
+    while True:
+        log_p = states["log_p"][0].astype(np.float64)
+        if other is not None and len(log_p) > 1:
+            log_p[other] = -math.inf
+        log_p -= log_p.max()
+        if temperature == 0:
+            token = int(log_p.argmax())
+        else:
+            p = np.exp(log_p / temperature)
+            token = int(generator.choice(len(p), p=p / p.sum()))
+        yield token
+        reader.advance(states, row, np.array([[token]], np.float32), y)
 
 
 def load_reader(path: str | os.PathLike[str]) -> Reader:
     """The reader of a model that was saved with its vocabulary:
 
-        save(model, path, metadata={"vocabulary": json.dumps(vocabulary)})
+        save(model, path, metadata=reader.metadata)
 
     Raises FormatError for a file without one, or one that does not fit its model.
     """
@@ -211,23 +203,12 @@ def load_reader(path: str | os.PathLike[str]) -> Reader:
     if text is None:
         raise FormatError(
             f"{path}: no 'vocabulary' in the file's metadata, expected one; it is kept with "
-            f"save(model, path, metadata={{'vocabulary': json.dumps(vocabulary)}})"
+            f"save(model, path, metadata=Reader(model, vocabulary).metadata)"
         )
     try:
         tokens = json.loads(text)
         if not isinstance(tokens, list):
-            raise ValueError(f"expected a list of characters, got {tokens!r:.40}")
-        return Reader(model, Vocabulary(tokens))
+            raise ValueError(f"expected a list of texts, got {tokens!r:.40}")
+        return Reader(model, Vocabulary(tokens, model.metadata.get("unit", "character")))
     except ValueError as error:
         raise FormatError(f"{path}: vocabulary: {error}") from None
-
-
-def _legal(ids: NDArray[Any], size: int) -> NDArray[np.bool_]:
-    """Which of the numbers are whole and from 0 to size - 1; NaN is not."""
-    legal: NDArray[np.bool_] = (ids >= 0) & (ids < size) & (ids == np.floor(ids))
-    return legal
-
-
-def _code_points(text: str) -> NDArray[np.uint32]:
-    # surrogatepass: a lone surrogate is an unknown character like any other
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)

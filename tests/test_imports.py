@@ -11,7 +11,7 @@ SERVER = sorted((ROOT / "server" / "streamrnn_server").glob("*.py"))
 
 # a part may import parts before it and its own
 ORDER = [
-    {"kernels", "formats"},
+    {"kernels", "formats", "vocabulary"},
     {"step"},
     {"packed"},
     {"model", "forecast", "detect"},

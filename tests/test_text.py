@@ -4,6 +4,7 @@ import json
 import math
 import re
 import sys
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from streamrnn.checkpoint import save
 from streamrnn.demos import corpus, train_code
 from streamrnn.formats import FormatError
 from streamrnn.model import GRU, LSTM, RNN
-from streamrnn.text import OTHER, Reader, Vocabulary, load_reader
+from streamrnn.text import Reader, load_reader, sample
+from streamrnn.vocabulary import OTHER, UNITS, Vocabulary
 from tests import naive_text
 
 LETTERS = Vocabulary(["a", "\n", "é", "𝄞", "0", OTHER, " "])
@@ -69,6 +71,17 @@ def test_a_lone_surrogate_is_an_unknown_character():
             lambda: Vocabulary("ab").encode("abc"),
             "character 2 is 'c', which is none of the vocabulary's 2; add '\ufffd'",
         ),
+        (lambda: Vocabulary("ab", "syllable"), "unit is 'syllable', expected one of character, b"),
+        (lambda: Vocabulary(["", "a"], "word"), "token 0 is '', expected one word"),
+        (lambda: Vocabulary("ab", "byte"), "the tokens of unit 'byte' are the 256 bytes in order"),
+        (lambda: Vocabulary.of(""), "the text is empty, expected at least one character"),
+        (lambda: Vocabulary.of("abc", limit=1), "limit is 1, expected at least 2 tokens"),
+        (
+            lambda: Vocabulary(["to", " be"], "word").encode("to be or"),
+            "word 2 is ' or', which is none of the vocabulary's 2",
+        ),
+        (lambda: sample(reader_of(), temperature=-1), "temperature is -1, expected a number from"),
+        (lambda: sample(reader_of(), temperature=NAN), "temperature is nan, expected a number"),
         (lambda: LETTERS.decode([0, 7]), "id 1 is 7, expected a whole number from 0 to 6"),
         (lambda: LETTERS.decode([-1]), "id 0 is -1, expected a whole number from 0 to 6"),
         (lambda: LETTERS.decode([1, 0.5, 1]), "id 1 is 0.5, expected a whole number from 0 to 6"),
@@ -90,6 +103,28 @@ def test_a_lone_surrogate_is_an_unknown_character():
 def test_what_does_not_fit_is_refused_with_its_place(call, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         call()
+
+
+@given(st.text(), st.sampled_from(UNITS))
+def test_a_text_comes_back_from_its_own_vocabulary_in_any_unit(text, unit):
+    text = text.encode("utf-8", "ignore").decode() + "a"  # a lone surrogate has no UTF-8
+    vocabulary = Vocabulary.of(text, unit)
+    ids = vocabulary.encode(text)
+    assert vocabulary.decode(ids) == text
+    assert unit == "word" or len(ids) == len(text.encode() if unit == "byte" else text)
+
+
+def test_words_keep_the_space_before_them_and_the_frequent_are_known():
+    vocabulary = Vocabulary.of("to be, or not to be\n", unit="word", limit=4)
+    assert vocabulary == (OTHER, " be", "to", ",")
+    assert vocabulary.encode("to be or").tolist() == [2, 1, 0]
+    assert Vocabulary.of("b aaa", limit=2) == ("a", OTHER)
+
+
+def test_bytes_are_those_of_utf_8():
+    vocabulary = Vocabulary.of("", unit="byte")
+    assert vocabulary.encode("aé").tolist() == [97, 0xC3, 0xA9]
+    assert vocabulary.decode([97, 0xC3]) == "a" + OTHER  # cut in the middle of a character
 
 
 # Reader
@@ -202,7 +237,7 @@ def test_a_reader_comes_back_from_its_file(tmp_path):
     [
         ({}, "no 'vocabulary' in the file's metadata, expected one; it is kept with save("),
         ({"vocabulary": "[1"}, "vocabulary: Expecting ',' delimiter"),
-        ({"vocabulary": '{"a": 1}'}, "vocabulary: expected a list of characters, got {'a': 1}"),
+        ({"vocabulary": '{"a": 1}'}, "vocabulary: expected a list of texts, got {'a': 1}"),
         ({"vocabulary": '["a", "bc"]'}, "vocabulary: token 1 is 'bc', expected one character"),
         ({"vocabulary": '["a"]'}, "vocabulary: the vocabulary has 1 tokens, but the model reads 7"),
     ],
@@ -276,3 +311,44 @@ def test_training_without_torch_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)  # makes `import torch` fail
     with pytest.raises(SystemExit, match="train_code needs torch, .*: pip install torch"):
         train_code.import_torch()
+
+
+# writing
+
+
+def written(reader, count, **options):
+    return list(islice(sample(reader, **options), count))
+
+
+def test_the_same_seed_writes_the_same_text():
+    reader = reader_of()
+    first, same, other = (written(reader, 50, seed=seed) for seed in (1, 1, 2))
+    assert first == same != other
+
+
+def test_without_temperature_the_likeliest_follows():
+    reader = reader_of()
+    state = reader.after("a0a")
+    ids = written(reader, 30, state=state, temperature=0)
+    for n, token in enumerate(ids):
+        log_p = reader.after("a0a" + reader.vocabulary.decode(ids[:n]))["log_p"].copy()
+        log_p[reader.vocabulary.other] = -np.inf
+        assert token == log_p.argmax()
+
+
+def test_tokens_are_drawn_as_often_as_the_network_expects_them():
+    reader = reader_of()
+    state = reader.after("a")
+    p = np.exp(state["log_p"].astype(float) / 2)  # temperature 2
+    p[reader.vocabulary.other] = 0
+    draws = [written(reader, 1, state=state, temperature=2, seed=seed)[0] for seed in range(2000)]
+    shares = np.bincount(draws, minlength=V) / 2000
+    np.testing.assert_allclose(shares, p / p.sum(), atol=0.05)  # 4.5 sigma of 2000 draws
+
+
+def test_writing_moves_neither_the_state_nor_the_reader():
+    reader = reader_of()
+    state = reader.after("a")
+    before = state.tobytes()
+    written(reader, 10, state=state)
+    assert state.tobytes() == before and reader.after("a").tobytes() == before

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrnn.text import OTHER, Vocabulary
+from streamrnn.vocabulary import OTHER, Vocabulary
 
 WEIGHTS = Path(__file__).parent / "data" / "code_lstm.safetensors"
 VOCABULARY = Vocabulary(["\n", *map(chr, range(32, 127)), OTHER])

@@ -143,7 +143,7 @@ class text(Source):
     """Characters of text files as numbers of tokens, rate_hz a second, one stream `key`.
 
     paths       files in order; one that cannot be read is counted and left out
-    vocabulary  its encode(text) gives the numbers (streamrnn.text.Vocabulary)
+    vocabulary  its encode(text) gives the numbers (streamrnn.vocabulary.Vocabulary)
     loop        begin again after the last file
     """
 

@@ -12,7 +12,7 @@ from streamrnn_server.config import ConfigError
 
 import streamrnn as srnn
 from streamrnn.step import Output
-from streamrnn.text import Vocabulary
+from streamrnn.vocabulary import Vocabulary
 from tests.leaky import Leaky
 from tests.server.clients import is_a, run, tell, until, viewer
 

@@ -14,7 +14,8 @@ from streamrnn_server.app import Server, Settings
 
 import streamrnn as srnn
 from streamrnn.streams import Pipeline, Rule
-from streamrnn.text import Reader, Vocabulary
+from streamrnn.text import Reader
+from streamrnn.vocabulary import Vocabulary
 from tests.leaky import Leaky
 
 VOCABULARY = Vocabulary("\n \"'#()abcdefghijklmnopqrstuvwxyz")
