@@ -206,25 +206,25 @@ def part(plan, weights, states, stride, rows, S, T, t, x, dx, y, dy, scratch):
 @inner
 def run(plan, weights, states, stride, rows, N, x, dx, y, dy, scratch):
     """`advance` on addresses: cut into parts of one stream, or of streams all different."""
+    tiles, in_rounds = integer(plan + 8 * LAYER, TILES), integer(plan, ROUNDS)
     n = 0
     while n < N:
         at, x_n, y_n, left = rows + 8 * n, x + 4 * n * dx, y + 4 * n * dy, N - n
         S, T = 1, 1
-    tiles, in_rounds = integer(plan + 8 * LAYER, TILES), integer(plan, ROUNDS)
         while T < left and T < CHUNK and integer(at, T) == integer(at, 0):
             T += 1
         if tiles and T == 1:
             while S < left and S < GROUP and integer(at, S) > integer(at, S - 1):
                 S += 1
-            S = max(S - S % len(TILE), 1)
-            part(plan, weights, states, stride, at, S, T, 0, x_n, dx, y_n, dy, scratch)
-            n += S * T
-
         if in_rounds and T < RUN and S < GROUP and S * T < left and left >= len(TILE):
             count = min(left, WINDOW)
             call(in_rounds, (plan, weights, states, stride, at, count, x_n, dx, y_n, dy, scratch))
             n += count
         else:
+            S = max(S - S % len(TILE), 1)
+            part(plan, weights, states, stride, at, S, T, 0, x_n, dx, y_n, dy, scratch)
+            n += S * T
+
 
 @jit
 def advance(plan, weights, states, rows, x, y, scratch):
