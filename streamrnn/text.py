@@ -30,6 +30,7 @@ from streamrnn.vocabulary import Vocabulary, legal
 RANKS = 5  # how many of the likeliest next tokens are told
 WINDOW = 1000  # tokens over which the running mean of the surprise forgets
 BLOCK = 256  # rows whose logits are held at once
+PART = 1 << 16  # tokens of a text that are read at once
 
 
 class Reader:
@@ -135,19 +136,23 @@ class Reader:
 
         Its mean is the bits per character that the network needs for this text.
         """
-        return self._read(text)[1][:, 0]
+        return self._read(text)[1]
 
     def after(self, text: str, state: NDArray[Any] | None = None) -> NDArray[Any]:
         """The state once `text` is read, from `state` on, or from the initial one."""
         return self._read(text, state)[0]
 
     def _read(self, text: str, state: Any = None) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        ids = self.vocabulary.encode(text).astype(np.float32).reshape(-1, 1)
+        ids = self.vocabulary.encode(text).reshape(-1, 1)
         states = allocate(self.layout, 1)
         states[0] = self.initial() if state is None else state
-        y = np.empty((len(ids), self.outputs), np.float32)
-        self.advance(states, np.zeros(len(ids), np.int64), ids, y)
-        return states[0:1].reshape(()), y
+        surprise = np.empty(len(ids), np.float32)
+        rows, y = np.zeros(PART, np.int64), np.empty((PART, self.outputs), np.float32)
+        for start in range(0, len(ids), PART):  # a long text's columns of y would fill the memory
+            x = ids[start : start + PART].astype(np.float32)
+            self.advance(states, rows[: len(x)], x, y[: len(x)])
+            surprise[start : start + len(x)] = y[: len(x), 0]
+        return states[0:1].reshape(()), surprise
 
 
 def sample(

@@ -22,6 +22,7 @@ ORDER = [
     {"batches", "examples"},
     {"train"},
     {"text"},
+    {"charrnn"},
     {"streams"},
     {"demos"},
 ]

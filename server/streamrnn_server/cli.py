@@ -1,4 +1,4 @@
-"""The `streamrnn` command: demo, serve, send."""
+"""The `streamrnn` command: demo, serve, send; train, sample, evaluate in cli_text.py."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from urllib.parse import quote
 import typer
 from rich.console import Console
 
+from streamrnn_server import cli_text
+
 if TYPE_CHECKING:
     from streamrnn_server.app import Server
     from streamrnn_server.send import Sender
@@ -32,6 +34,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(cli_text.train, name="train")
+app.command()(cli_text.sample)
+app.command()(cli_text.evaluate)
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
