@@ -29,7 +29,8 @@ class Step(Protocol):
     num_layers the units are of so many layers, equally many each, the lowest layer's first
     describe(channels) -> tuple[Output, ...], what each column of y means (default: kind "value")
     reasons    texts of the codes in a "reason" column
-    vocabulary texts of the token ids
+    vocabulary texts of the token ids; a state with a field log_p, the log-probabilities of the next
+               token, can be asked to write
     """
 
     @property

@@ -90,6 +90,7 @@ class Server:
             server=f"streamrnn {_version()}",
             started=time.time(),
             ring_bytes=self.settings.ring_bytes,
+            reset=pipeline.reset,
         )
         self.compiling = False
         self.live = False

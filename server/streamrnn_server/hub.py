@@ -13,11 +13,14 @@ words. Chunks are encoded once a tick, and viewers in the same place share whole
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from streamrnn_server import protocol
+from streamrnn_server.example import example
 from streamrnn_server.overview import Overviews, Reader
 from streamrnn_server.pictures import on_the_wire
 from streamrnn_server.protocol import (
@@ -29,12 +32,14 @@ from streamrnn_server.protocol import (
     StreamInfo,
 )
 from streamrnn_server.rings import Rings, row_dtype
+from streamrnn_server.texts import Texts
 
 if TYPE_CHECKING:
     from streamrnn.streams.groups import Group, Result
 
 FRAME_BYTES = 1 << 16  # a frame ends there; ACK_EVERY of them in STALL_S is 52 kB/s, a slow link
 STALL_S = 10.0
+RESETS = 64  # kept for viewers that have not heard of them
 
 Messages = tuple[str | bytes, ...]
 
@@ -50,6 +55,8 @@ class Viewer:
         self.told: tuple[int, int] | None = None  # groups and streams it knows of, from hello on
         self.status = 0
         self.survey = 0
+        self.resets = 0
+        self.curious = False  # asked for the example
         # Next sequence number by stream, in the order of service. Never changed, only replaced:
         # viewers in the same place hold the same dict, and by it find the frame built for another.
         self.cursors: dict[int, int] = {}
@@ -66,11 +73,14 @@ class _Group:
             target=group.target,
             outputs=[protocol.Column(*output) for output in group.outputs],
             units=group.U,
+            layers=getattr(group.step, "num_layers", 1),
             reasons=list(group.reasons),
             vocabulary=list(group.vocabulary) if group.vocabulary else None,
             mode=group.rule.mode,
             pictured=group.rule.picture is not None,
+            writes=group.writes,
         )
+        self.group = group
         self.picture = group.rule.picture
         self.dtype = row_dtype(len(group.channels), len(group.outputs), group.U)
         self.read = Reader(group)
@@ -82,7 +92,18 @@ class _Stream(NamedTuple):
 
 
 class Hub:
-    def __init__(self, *, epoch: int, name: str, server: str, started: float, ring_bytes: int):
+    """`reset(key)` is called to put the state of a stream back to the initial one."""
+
+    def __init__(
+        self,
+        *,
+        epoch: int,
+        name: str,
+        server: str,
+        started: float,
+        ring_bytes: int,
+        reset: Callable[[str], object] = lambda key: None,
+    ):
         self.epoch = epoch
         self.name = name
         self.server = server
@@ -100,6 +121,10 @@ class Hub:
         self._ids: dict[str, int] = {}
         self._pictures: dict[int, protocol.Picture] = {}  # the newest, by stream
         self._status = (0, "")
+        self._texts = Texts()
+        self._reset_now = reset
+        self._resets: deque[protocol.WasReset] = deque(maxlen=RESETS)
+        self._reset_count = 0
         self._forget()
 
     # --- from the pipeline ----------------------------------------------------------------------
@@ -122,6 +147,9 @@ class Hub:
         raw = raw[order]
         for a, b, stream in zip(bounds, bounds[1:], ids[order[bounds[:-1]]].tolist(), strict=False):
             self.rings.extend(stream, raw[a:b], batch.arrived)
+        for key, state in result.states.items():
+            id = self._ids[key]
+            self._texts.read(id, self.rings[id].count - 1, state)
         self._forget()
         if known.picture is not None:  # last: one that fails is counted, and the samples are out
             for key, picture in known.picture(batch).items():
@@ -146,6 +174,7 @@ class Hub:
 
     def leave(self, viewer: Viewer) -> None:
         self.viewers.discard(viewer)
+        self._texts.stop(viewer)
         self._watched()
 
     def receive(self, viewer: Viewer, text: str | bytes) -> None:
@@ -163,6 +192,16 @@ class Hub:
                 viewer.paused = False
                 viewer.survey = 0
                 self._watched()
+            case protocol.Write(stream=stream):
+                self._check("write", stream)
+                key = self._streams[stream].key
+                self._texts.write(viewer, message, key, self.rings[stream])
+            case protocol.Stop():
+                self._texts.stop(viewer)
+            case protocol.Reset(stream=stream):
+                self._reset(stream)
+            case protocol.Explain():
+                viewer.curious = True
 
     def waiting(self, viewer: Viewer, clock: float, *, blocked: bool) -> bool:
         """Whether a viewer has not acknowledged for too long and is to be cut off.
@@ -188,7 +227,7 @@ class Hub:
         status, text = self._status
         known = (len(self._groups), len(self._streams))
         if viewer.told is None:
-            viewer.told = known
+            viewer.told, viewer.resets = known, self._reset_count
             return (protocol.encode(self._hello()),)
         if viewer.status < status:
             viewer.status = status
@@ -199,6 +238,8 @@ class Hub:
             text = protocol.encode(protocol.Streams(*self._after(*viewer.told)))
             viewer.told = known
             return (text,)
+        if asked := self._asked(viewer):
+            return asked
         if viewer.sent - viewer.acked >= WINDOW:
             return ()
         messages = self._overview(viewer) or self._samples(viewer)
@@ -206,6 +247,22 @@ class Hub:
             viewer.sent += 1
             self.frames += 1
         return messages
+
+    def busy(self, viewer: Viewer) -> bool:
+        """Whether there will be something for a viewer at the next tick, though nothing comes."""
+        return not viewer.paused and self._texts.writing(viewer)
+
+    def _asked(self, viewer: Viewer) -> Messages:
+        """Answers, and what others asked for that this viewer sees too."""
+        if viewer.curious:
+            viewer.curious = False
+            return (protocol.encode(example()),)
+        if viewer.resets < self._reset_count:
+            news = list(self._resets)[viewer.resets - self._reset_count :]
+            viewer.resets = self._reset_count
+            return tuple(protocol.encode(m) for m in news if m.stream in viewer.cursors)
+        written = self._texts.written(viewer, self.now)
+        return () if written is None else (protocol.encode(written),)
 
     def _overview(self, viewer: Viewer) -> Messages:
         if viewer.survey == self._overviews.surveys:
@@ -294,6 +351,7 @@ class Hub:
             self._streams.append(_Stream(key, group.wire.id))
             self.rings.add(group.dtype)
             self._overviews.add()
+            self._texts.add(id, group.group)
         return id
 
     def _after(self, groups: int, streams: int) -> tuple[list[protocol.Group], list[StreamInfo]]:
@@ -324,10 +382,7 @@ class Hub:
         history: dict[int, int] = {}
         for stream in watch.streams:
             id, after = stream.id, stream.after
-            if not 0 <= id < len(self._streams):
-                raise ProtocolError(
-                    f"watch: no stream {id}; there are {len(self._streams)}, counted from 0"
-                )
+            self._check("watch", id)
             if id in viewer.cursors:
                 # What it was sent is on its way, though `after` may not count it yet.
                 cursors[id] = viewer.cursors[id]
@@ -341,6 +396,22 @@ class Hub:
             history[id] = ring.count
         viewer.cursors, viewer.history = cursors, history
         self._watched()
+
+    def _check(self, what: str, id: int) -> None:
+        if not 0 <= id < len(self._streams):
+            raise ProtocolError(
+                f"{what}: no stream {id}; there are {len(self._streams)}, counted from 0"
+            )
+
+    def _reset(self, id: int) -> None:
+        self._check("reset", id)
+        key = self._streams[id].key
+        self._texts.check("reset", id, key)
+        self._reset_now(key)
+        seq = self.rings[id].count - 1
+        self._texts.reset(id, seq)
+        self._resets.append(protocol.WasReset(id, seq))
+        self._reset_count += 1
 
     def _ack(self, viewer: Viewer, frames: int) -> None:
         if not viewer.acked <= frames <= viewer.sent:

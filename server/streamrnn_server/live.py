@@ -73,6 +73,8 @@ class Live:
                 break
             for message in messages:
                 broadcast([connection], message)
+        if self._hub.busy(viewer):
+            self.wake()
         if self._hub.waiting(viewer, now, blocked=not room):
             self._cut_off(connection)
         elif not room:

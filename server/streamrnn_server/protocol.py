@@ -4,8 +4,9 @@ Control messages are JSON objects told apart by "type"; samples and overviews ar
 web/src/protocol.ts is the same in TypeScript, and tests/golden_frames.json holds both to the same
 bytes. For people: docs/serve.md.
 
-    viewers  /live    ◀─ Hello, Streams, Status, Gap, Picture, Error, Samples, Overview
-                      ─▶ Watch, Ack, Pause, Resume
+    viewers  /live    ◀─ Hello, Streams, Status, Gap, Picture, Written, WasReset, Example, Error,
+                         Samples, Overview
+                      ─▶ Watch, Ack, Pause, Resume, Write, Stop, Reset, Explain
     senders  /ingest  ◀─ Taken
                       ─▶ lines of NDJSON (ingest.py)
 
@@ -21,10 +22,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 VERSION = 1
@@ -75,10 +77,12 @@ class Group(msgspec.Struct, frozen=True):
     target: int
     outputs: list[Column]
     units: int
+    layers: int  # that the units are of, equally many each, the lowest layer's first
     reasons: list[str]
     vocabulary: list[str] | None
     mode: _Mode
     pictured: bool  # its streams have pictures
+    writes: bool  # its streams can be asked to write and be reset
 
 
 class StreamInfo(msgspec.Struct, frozen=True):
@@ -192,6 +196,44 @@ class Picture(msgspec.Struct, tag_field="type", tag="picture", frozen=True):
     emits: bool
 
 
+class Written(msgspec.Struct, tag_field="type", tag="written", frozen=True):
+    """Tokens that the network wrote on, after sample `after` of the stream; `done`: the last."""
+
+    stream: int
+    after: int
+    tokens: list[int]
+    done: bool
+
+
+class WasReset(msgspec.Struct, tag_field="type", tag="reset", frozen=True):
+    """After sample `seq` the state of the stream was put back to the initial one."""
+
+    stream: int
+    seq: int
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """One step of the example: x is the number of a letter, y its logits, p their softmax."""
+
+    x: int
+    h_before: list[float]
+    h: list[float]
+    y: list[float]
+    p: list[float]
+
+
+class Example(msgspec.Struct, tag_field="type", tag="example", frozen=True):
+    """A network small enough to show every number: example.py."""
+
+    vocabulary: list[str]
+    weight_ih: list[list[float]]
+    weight_hh: list[list[float]]
+    bias_h: list[float]
+    weight_ho: list[list[float]]
+    bias_o: list[float]
+    moments: list[Moment]
+
+
 class Error(msgspec.Struct, tag_field="type", tag="error", frozen=True):
     error: str
 
@@ -229,6 +271,34 @@ class Resume(
     pass
 
 
+class Write(msgspec.Struct, tag_field="type", tag="write", frozen=True, forbid_unknown_fields=True):
+    """Let the network write on from where it was after sample `after`; ends what it writes now.
+
+    temperature  divides the logits: 1 draws as expected, 0 always takes the likeliest
+    """
+
+    stream: int
+    after: int
+    temperature: Annotated[float, Meta(ge=0, le=5)] = 1.0
+    length: Annotated[int, Meta(ge=1, le=2000)] = 500
+
+
+class Stop(msgspec.Struct, tag_field="type", tag="stop", frozen=True, forbid_unknown_fields=True):
+    """Write no more."""
+
+
+class Reset(msgspec.Struct, tag_field="type", tag="reset", frozen=True, forbid_unknown_fields=True):
+    """Put the state of a stream back to the initial one, for all who look at it."""
+
+    stream: int
+
+
+class Explain(
+    msgspec.Struct, tag_field="type", tag="explain", frozen=True, forbid_unknown_fields=True
+):
+    """Send the Example."""
+
+
 class RefusedLine(msgspec.Struct, frozen=True):
     line: int  # counted from 1
     kind: str
@@ -243,8 +313,9 @@ class Taken(msgspec.Struct, tag_field="type", tag="ack", frozen=True):
     refused: list[RefusedLine]
 
 
-ToViewer = Hello | Streams | Status | Gap | Picture | Error
-FromViewer = Watch | Ack | Pause | Resume
+ToViewer = Hello | Streams | Status | Gap | Picture | Written | WasReset | Example | Error
+FromViewer = Watch | Ack | Pause | Resume | Write | Stop | Reset | Explain
+EXPECTED = "expected a watch, ack, pause, resume, write, stop, reset or explain message"
 
 _encode = msgspec.json.Encoder().encode
 _from_viewer: msgspec.json.Decoder[FromViewer] = msgspec.json.Decoder(FromViewer)
@@ -267,7 +338,7 @@ def decode_viewer(text: str | bytes) -> FromViewer:
     try:
         return _from_viewer.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:  # the latter: nested without end
-        raise ProtocolError(f"expected a watch, ack, pause or resume message: {error}") from None
+        raise ProtocolError(f"{EXPECTED}: {error}") from None
 
 
 def decode_control(text: str) -> ToViewer:

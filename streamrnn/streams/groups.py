@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -53,12 +54,14 @@ class Result(NamedTuple):
     """A batch of one group with its predictions.
 
     batch.y (N, len(group.outputs)) float32; h (N, U) hidden units, 127 = +1, all NOT_SAMPLED where
-    the state after that sample was not looked at; None for a step without hidden units.
+    the state after that sample was not looked at; None for a step without hidden units. states: by
+    key, after the last sample of each, for a group that `writes`; else empty.
     """
 
     group: "Group"
     batch: Batch
     h: NDArray[np.int8] | None
+    states: Mapping[str, NDArray[Any]] = MappingProxyType({})
 
 
 class Group:
@@ -68,6 +71,7 @@ class Group:
 
     outputs  what each column of y means, the running errors last
     U        hidden units that the step shows
+    writes   whether its states tell the log-probabilities of the next token, so that one can go on
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Group:
         self.outputs = described(step, channels) if rule.outputs is None else rule.outputs
         units = getattr(step, "units", None)
         self.U = 0 if units is None else units(allocate(step.layout, 1)).shape[1]
+        self.writes = "log_p" in (step.layout.names or ())
         self._check()
 
         # A streamz node holds what comes before it, but not what comes after (streamz#71): the
@@ -142,7 +147,8 @@ class Group:
     def _result(self, batch: Batch) -> Result:
         assert batch.y is not None
         h = self._hidden(batch) if self.U else None
-        return Result(self, batch._replace(y=batch.y.astype(np.float32, copy=False)), h)
+        states = {key: self.bank[key] for key in dict.fromkeys(batch.keys)} if self.writes else {}
+        return Result(self, batch._replace(y=batch.y.astype(np.float32, copy=False)), h, states)
 
     def _hidden(self, batch: Batch) -> NDArray[np.int8]:
         """Units after the last sample of each stream in the batch, NOT_SAMPLED for the others."""

@@ -151,6 +151,14 @@ class Pipeline:
             self._wake(taken, time.time())
         return taken
 
+    def reset(self, key: str) -> None:
+        """Put a stream back to the initial state, after all that was taken before.
+
+        Raises KeyError for one that has not been seen.
+        """
+        self.flush()
+        self._group_of[key].bank.reset([key])
+
     def refuse(self, refused: Refused) -> None:
         """Count what was refused elsewhere, such as a line that a source could not read."""
         self._refusals.add(refused)

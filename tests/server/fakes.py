@@ -30,6 +30,8 @@ def group(id: int = 0, *, outputs: tuple[Output, ...] = OUTPUTS, **changes: Any)
         "units": ("°C", ""),
         "target": 0,
         "outputs": outputs,
+        "step": SimpleNamespace(),
+        "writes": False,
         "U": 2,
         "reasons": (),
         "vocabulary": (),
@@ -48,7 +50,7 @@ def result(of: Any, keys: list[str], x0: Any, *, arrived: float = 100.0, **y: fl
     x[:, 0] = x0
     columns = [np.full(n, y.get(o.kind, np.nan), np.float32) for o in of.outputs]
     batch = Batch(keys, 1000.0 + x[:, 0], x, np.stack(columns, axis=1), arrived)
-    return SimpleNamespace(group=of, batch=batch, h=None)
+    return SimpleNamespace(group=of, batch=batch, h=None, states={})
 
 
 def taken(hub: Hub, viewer: Viewer) -> list[Any]:

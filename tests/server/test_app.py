@@ -91,7 +91,7 @@ def test_what_a_viewer_says_wrong_is_answered_and_it_goes_on():
             s.pipeline.flush()
             await rx.send("what?")
             (*_, error) = await until(rx, is_a(p.Error))
-            assert error.error.startswith("expected a watch, ack, pause or resume message: ")
+            assert error.error.startswith(f"{p.EXPECTED}: ")
             await rx.send(b"\x00")
             (*_, error) = await until(rx, is_a(p.Error))
             assert error.error == "expected a JSON text message, got a binary one"

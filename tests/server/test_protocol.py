@@ -33,10 +33,12 @@ SENSOR = p.Group(
         p.Column("score", "score", -1, 0),
     ],
     units=2,
+    layers=1,
     reasons=["", "outside the range seen so far"],
     vocabulary=None,
     mode="many_to_one",
     pictured=True,
+    writes=False,
 )
 TOKENS = p.Group(
     id=1,
@@ -48,11 +50,13 @@ TOKENS = p.Group(
         p.Column("next 1", "next", -1, 1),
         p.Column("p 1", "next_p", -1, 1),
     ],
-    units=0,
+    units=6,
+    layers=2,
     reasons=[],
     vocabulary=["a", "\n", '"', "é"],
     mode="synced",
     pictured=False,
+    writes=True,
 )
 BOILER = p.StreamInfo(id=0, key="boiler/7", group=0, seq=41, spark=[20.5, NAN, 21.25])
 CODE = p.StreamInfo(id=1, key="code", group=1, seq=-1, spark=[])
@@ -138,7 +142,19 @@ TO_VIEWER: dict[str, p.ToViewer] = {
         reads=True,
         emits=True,
     ),
-    "error": p.Error("expected a watch, ack, pause or resume message: JSON is malformed"),
+    "written": p.Written(stream=1, after=41, tokens=[0, 3, 1], done=False),
+    "written, the end": p.Written(stream=1, after=-1, tokens=[2], done=True),
+    "reset": p.WasReset(stream=1, seq=41),
+    "example": p.Example(
+        vocabulary=["a", "b"],
+        weight_ih=[[0.5, -0.25]],
+        weight_hh=[[2.0]],
+        bias_h=[0.0],
+        weight_ho=[[1.0], [-1.0]],
+        bias_o=[0.0, 0.5],
+        moments=[p.Moment(x=1, h_before=[0.5], h=[0.75], y=[1.0, -0.5], p=[0.75, 0.25])],
+    ),
+    "error": p.Error(f"{p.EXPECTED}: JSON is malformed"),
 }
 FROM_VIEWER: dict[str, p.FromViewer] = {
     "watch, newest": p.Watch(epoch=None, streams=[p.WatchStream(0), p.WatchStream(1)]),
@@ -147,6 +163,11 @@ FROM_VIEWER: dict[str, p.FromViewer] = {
     "ack": p.Ack(frames=24),
     "pause": p.Pause(),
     "resume": p.Resume(),
+    "write": p.Write(stream=1, after=41, temperature=0.75, length=200),
+    "write from the beginning": p.Write(stream=1, after=-1, temperature=0.0, length=1),
+    "stop": p.Stop(),
+    "reset": p.Reset(stream=1),
+    "explain": p.Explain(),
 }
 TO_SENDER = {
     "taken": p.Taken(message=1, taken=2, refused=[]),
@@ -309,24 +330,30 @@ def test_columns_with_other_strides_are_sent_as_their_values():
         (b"\x00", "expected a JSON text message, got a binary one"),
         (
             '{"z": ' + "[" * 100_000,
-            "expected a watch, ack, pause or resume message: "
-            "maximum recursion depth exceeded while deserializing an object",
+            f"{p.EXPECTED}: maximum recursion depth exceeded while deserializing an object",
         ),
-        ("{", "expected a watch, ack, pause or resume message: Input data was truncated"),
-        ("[]", "expected a watch, ack, pause or resume message: Expected `object`, got `array`"),
+        ("{", f"{p.EXPECTED}: Input data was truncated"),
+        ("[]", f"{p.EXPECTED}: Expected `object`, got `array`"),
         (
-            '{"type": "stop"}',
-            "expected a watch, ack, pause or resume message: Invalid value 'stop' - at `$.type`",
+            '{"type": "halt"}',
+            "expected a watch, ack, pause, resume, write, stop, reset or explain message: "
+            "Invalid value 'halt' - at `$.type`",
+        ),
+        (
+            '{"type": "write", "stream": 0, "after": 3, "temperature": 7}',
+            f"{p.EXPECTED}: Expected `float` <= 5.0 - at `$.temperature`",
+        ),
+        (
+            '{"type": "write", "stream": 0, "after": 3, "length": 2001}',
+            f"{p.EXPECTED}: Expected `int` <= 2000 - at `$.length`",
         ),
         (
             '{"type": "ack", "frames": "8"}',
-            "expected a watch, ack, pause or resume message: "
-            "Expected `int`, got `str` - at `$.frames`",
+            f"{p.EXPECTED}: Expected `int`, got `str` - at `$.frames`",
         ),
         (
             '{"type": "watch", "streams": [{"id": 0, "since": 3}]}',
-            "expected a watch, ack, pause or resume message: "
-            "Object contains unknown field `since` - at `$.streams[0]`",
+            f"{p.EXPECTED}: Object contains unknown field `since` - at `$.streams[0]`",
         ),
     ],
 )

@@ -290,6 +290,20 @@ def test_a_batch_whose_step_fails_is_refused_and_its_states_are_put_back():
     assert pipeline.last_refused.error == "rnn node: RuntimeError: thirteen"
 
 
+def test_reset_puts_one_stream_back_after_all_that_was_taken_before():
+    pipeline, results = opened(Rule("*", lambda channels: Leaky()))
+    for key in ("a", "b"):
+        pipeline.take(key, [4.0])
+    pipeline.reset("a")
+    for key in ("a", "b"):
+        pipeline.take(key, [8.0])
+    pipeline.flush()
+    # h' = h + (x - h) / 4 from 0: 1 after 4, then 2.75 after 8, or 2 where h was 0 again
+    assert [r.batch.y.tolist() for r in results] == [[[1.0], [1.0]], [[2.0], [2.75]]]
+    with pytest.raises(KeyError, match="nobody"):
+        pipeline.reset("nobody")
+
+
 class BadUnits(Leaky):
     def units(self, states):
         if (states["h"] == 1.0).any():

@@ -3,7 +3,6 @@
 import { formatAddress, parseAddress } from "../../web/src/address";
 import { createCatalogue, isStale, type Stream } from "../../web/src/catalogue";
 import { roundExtent } from "../../web/src/extent";
-import { featuresOf } from "../../web/src/follow";
 import { clock, count, decimalsFor, duration, moment, number, rate } from "../../web/src/format";
 import { createLatency } from "../../web/src/latency";
 import { choicesOf, usualChoices } from "../../web/src/lines";
@@ -25,6 +24,8 @@ const GROUP: Group = {
   vocabulary: null,
   mode: "synced",
   pictured: false,
+  layers: 1,
+  writes: false,
 };
 
 function streams(...keys: string[]): readonly Stream[] {
@@ -139,15 +140,6 @@ test("latency is counted on the server's clock", () => {
   now = 1001;
   latency.drawn(900.98);
   equal([latency.quantile_s(0.5).toFixed(3), latency.serverNow_s(), latency.behind_s()], ["0.020", 901, 0]);
-});
-
-test("features of a text follow quotes, comments and indentation", () => {
-  const text = ["\n", " ", " ", "'", "#", "'", "(", "#", "A", "\n"];
-  const features = featuresOf(text);
-  equal(features["inside quotes"], [0, 0, 0, 1, 1, 0, 0, 0, 0, 0]);
-  equal(features["inside a comment"], [0, 0, 0, 0, 0, 0, 0, 1, 1, 0]);
-  equal(features["indentation"], [0, 1, 2, 2, 2, 2, 2, 2, 2, 0]);
-  equal(features["inside brackets"], [0, 0, 0, 0, 0, 0, 1, 1, 1, 1]);
 });
 
 finish();

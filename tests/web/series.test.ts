@@ -15,6 +15,8 @@ const GROUP: Group = {
   vocabulary: null,
   mode: "synced",
   pictured: false,
+  layers: 1,
+  writes: false,
 };
 
 /** Samples first..first+n-1, one second apart; x = 10 * seq, forecast = 10 * seq + 1. */

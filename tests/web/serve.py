@@ -23,7 +23,7 @@ VOCABULARY = Vocabulary("\n \"'#()abcdefghijklmnopqrstuvwxyz")
 
 def rules() -> list[Rule]:
     size = len(VOCABULARY)
-    model = srnn.LSTM(size, 16, size, tokens=True)
+    model = srnn.LSTM(size, 16, size, num_layers=2, tokens=True)
     reader = Reader(model, VOCABULARY)
     return [
         Rule("text/*", lambda names: reader, ("character",), kind="tokens"),

@@ -339,7 +339,7 @@ def test_text_is_shown_with_its_units_and_guesses(
     )
     page.locator(".unit-cell").nth(3).click()
     expect(page).to_have_url(re.compile("unit=3"))
-    expect(page.locator("#unit-about")).to_contain_text("Unit 3")
+    expect(page.locator("#unit-about")).to_contain_text("unit 3, layer 1")
     page.keyboard.press("ArrowRight")  # among the units, not in the text
     expect(page).to_have_url(re.compile("unit=4"))
     page.locator("#token-pane").focus()

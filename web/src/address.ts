@@ -4,7 +4,7 @@ import type { Zone } from "./format";
 import { DEFAULT_ROWS } from "./span";
 import type { Theme } from "./theme";
 
-export type View = "forecast" | "text" | "state" | "how";
+export type View = "picture" | "forecast" | "text" | "state" | "how";
 
 export interface Shown {
   stream: string | null;
@@ -13,11 +13,12 @@ export interface Shown {
   view: View | null; // null: the usual one for the stream
   lines: string[] | null; // drawn channels and outputs, null: the usual ones
   unit: number | null; // hidden unit that colours the text
+  surprise: boolean; // instead, its surprise does
   theme: Theme;
   zone: Zone;
 }
 
-const VIEWS: readonly string[] = ["forecast", "text", "state", "how"];
+const VIEWS: readonly string[] = ["picture", "forecast", "text", "state", "how"];
 
 export function parseAddress(hash: string): Shown {
   const parameters = new URLSearchParams(hash.replace(/^#/, ""));
@@ -35,6 +36,7 @@ export function parseAddress(hash: string): Shown {
     view: VIEWS.includes(view) ? (view as View) : null,
     lines: parameters.get("lines")?.split(",").filter(Boolean) ?? null,
     unit: numeric("unit"),
+    surprise: parameters.get("colour") === "surprise",
     theme: theme === "dark" || theme === "light" ? theme : "auto",
     zone: parameters.get("zone") === "utc" ? "utc" : "local",
   };
@@ -50,6 +52,7 @@ export function formatAddress(shown: Shown): string {
   if (shown.view !== null) add("view", shown.view);
   if (shown.lines !== null) add("lines", shown.lines.join(","));
   if (shown.unit !== null) add("unit", String(shown.unit));
+  if (shown.surprise) add("colour", "surprise");
   if (shown.theme !== "auto") add("theme", shown.theme);
   if (shown.zone !== "local") add("zone", shown.zone);
   return parts.length === 0 ? "" : `#${parts.join("&")}`;

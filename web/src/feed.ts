@@ -3,7 +3,7 @@
 
 import { createCatalogue, type Catalogue } from "./catalogue";
 import { createLatency, type Latency } from "./latency";
-import type { Frame, Hello, Picture, SamplesFrame, ServerMessage, Status } from "./protocol";
+import type { Example, Frame, Hello, Picture, SamplesFrame, ServerMessage, Status, Written } from "./protocol";
 import { Series } from "./series";
 import { openSocket, type Link, type Socket } from "./socket";
 
@@ -24,12 +24,19 @@ export interface Feed {
   show(): void;
   retry(): void;
   useToken(token: string): void;
+  write(key: string, after: number, temperature: number, length: number): void;
+  stop(): void; // writing
+  reset(key: string): void; // puts the state of a stream of text back to the initial one
+  explain(): Example | null; // asked for when it is not there yet
   drawn(): void; // what came is on the screen now
 }
 
 export interface FeedListener {
   changed(what: "streams" | "samples" | "status" | "link"): void;
   say(text: string): void;
+  refused(why: string): void; // what the page asked for
+  lost(): void; // the connection
+  written(key: string, message: Written): void;
 }
 
 export function createFeed(url: string, token: string | null, listener: FeedListener): Feed {
@@ -44,11 +51,14 @@ export function createFeed(url: string, token: string | null, listener: FeedList
   let watched: string | null = null; // the stream that is looked at
   let asked = false; // the server of this connection was told so
   let hidden = false;
+  let example: Example | null = null;
+  let explaining = false; // the server of this connection was asked for it
   let catchUp: { why: string; since_s: number; samples: number; statuses: number } | null = null;
 
   const socket: Socket = openSocket(url, token, {
     link(now) {
       link = now;
+      if (now.state === "gone") listener.lost();
       listener.changed("link");
     },
     message: receive,
@@ -87,8 +97,24 @@ export function createFeed(url: string, token: string | null, listener: FeedList
         listener.changed("samples");
         break;
       }
+      case "written": {
+        const key = catalogue.byId(message.stream)?.key;
+        if (key !== undefined) listener.written(key, message);
+        break;
+      }
+      case "reset": {
+        const key = catalogue.byId(message.stream)?.key;
+        if (key === undefined) break;
+        kept.get(key)?.forgot(message.seq);
+        listener.say(`the state of ${key} was put back to its beginning`);
+        break;
+      }
+      case "example":
+        example = message;
+        listener.changed("status");
+        break;
       case "error":
-        listener.say(message.error);
+        listener.refused(message.error);
         break;
       default:
         throw new Error(`unknown message ${JSON.stringify(message satisfies never)}`);
@@ -98,7 +124,7 @@ export function createFeed(url: string, token: string | null, listener: FeedList
   function greet(message: Hello): void {
     const before = hello;
     hello = message;
-    asked = false;
+    asked = explaining = false;
     catalogue.reset(message);
     if (before !== null) {
       const restarted = before.epoch !== message.epoch;
@@ -201,6 +227,22 @@ export function createFeed(url: string, token: string | null, listener: FeedList
     },
     retry: socket.retry,
     useToken: socket.useToken,
+    write(key, after, temperature, length) {
+      const stream = catalogue.byKey(key);
+      if (stream !== undefined) socket.send({ type: "write", stream: stream.id, after, temperature, length });
+    },
+    stop: () => socket.send({ type: "stop" }),
+    reset(key) {
+      const stream = catalogue.byKey(key);
+      if (stream !== undefined) socket.send({ type: "reset", stream: stream.id });
+    },
+    explain() {
+      if (example === null && !explaining && link.state === "open") {
+        explaining = true;
+        socket.send({ type: "explain" });
+      }
+      return example;
+    },
     drawn() {
       for (const arrived of arrivals) latency.drawn(arrived);
       arrivals = [];

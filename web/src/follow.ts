@@ -1,117 +1,71 @@
-// What hidden units of a text model seem to follow: the correlation of each unit with things one can say about the
-// text. Numbers, no DOM.
+// What hidden units of a text model seem to follow: the correlation of each unit with each feature of the text, kept up
+// to date while the text is read.  Numbers, no DOM.
 
-import type { Kind } from "./catalogue";
-import type { Series } from "./series";
-import { vocabularyText } from "./glyph";
+import { FEATURES, featureReader } from "./features";
 
-const ROWS = 1000;
-const LEAST_ROWS = 200;
+const LEAST = 200; // characters before anything is said
+const MOST = 20_000; // then what was read before counts half: the network may be learning
 const LEAST_R = 0.3;
+const BEST = 3;
 
 export interface Follow {
   feature: string;
-  unit: number;
-  r: number; // of the unit with the largest |r|
+  best: { unit: number; r: number }[]; // the units with the largest |r|, best first
 }
 
-/** For each feature the unit that follows it best, best first; empty until enough was read. */
-export function whatUnitsFollow(kind: Kind, series: Series, end: number): Follow[] {
-  const begin = Math.max(series.first, end - ROWS);
-  const rows: number[] = [];
-  for (let row = begin; row < end; row++) {
-    if (series.at(series.missed, row) === 0 && series.units > 0 && series.hidden(row)[0] !== -128) rows.push(row);
+export interface Tracker {
+  readonly read: number; // characters that counted
+  take(character: string, h: Int8Array): void; // units after it; h[0] -128: not sampled
+  found(): Follow[]; // the features that some unit follows, best first
+}
+
+export function createTracker(units: number): Tracker {
+  const F = FEATURES.length;
+  const features = new Float64Array(F);
+  const readFeatures = featureReader();
+  // Sums over characters, of f and h (as -127..127, exact in float64): enough for every correlation.
+  const sums = [F, F, units, units, F * units].map((size) => new Float64Array(size));
+  const [f, ff, h, hh, fh] = sums;
+  let count = 0;
+  let read = 0;
+
+  function correlation(k: number, unit: number): number {
+    const spread = (ff[k] - f[k] ** 2 / count) * (hh[unit] - h[unit] ** 2 / count);
+    return spread > 1e-9 ? (fh[k * units + unit] - (f[k] * h[unit]) / count) / Math.sqrt(spread) : 0;
   }
-  if (rows.length < LEAST_ROWS) return [];
-  const text = rows.map((row) => vocabularyText(kind, series.at(series.x[0], row)));
-  const units = standardUnits(series, rows);
-  const found: Follow[] = [];
-  for (const [feature, values] of Object.entries(featuresOf(text))) {
-    if (!standardise(values)) continue;
-    let best: Follow = { feature, unit: -1, r: 0 };
-    for (let unit = 0; unit < series.units; unit++) {
-      const h = units.subarray(unit * rows.length, (unit + 1) * rows.length);
-      let r = 0;
-      for (let k = 0; k < values.length; k++) r += values[k] * h[k];
-      if (Math.abs(r) > Math.abs(best.r)) best = { feature, unit, r };
-    }
-    if (Math.abs(best.r) >= LEAST_R) found.push(best);
-  }
-  return found.sort((a, b) => Math.abs(b.r) - Math.abs(a.r));
-}
 
-/** (units, rows), each unit with mean 0 and length 1, or all 0. */
-function standardUnits(series: Series, rows: number[]): Float32Array {
-  const all = new Float32Array(series.units * rows.length);
-  rows.forEach((row, k) => {
-    const h = series.hidden(row);
-    for (let unit = 0; unit < h.length; unit++) all[unit * rows.length + k] = h[unit];
-  });
-  for (let unit = 0; unit < series.units; unit++)
-    standardise(all.subarray(unit * rows.length, (unit + 1) * rows.length));
-  return all;
-}
-
-/** Mean 0 and length 1 in place; false (and all 0) when the values do not vary. */
-function standardise(values: Float32Array): boolean {
-  let mean = 0;
-  for (const value of values) mean += value / values.length;
-  let square = 0;
-  for (let k = 0; k < values.length; k++) {
-    values[k] -= mean;
-    square += values[k] * values[k];
-  }
-  const scale = square > 1e-6 ? 1 / Math.sqrt(square) : 0;
-  for (let k = 0; k < values.length; k++) values[k] *= scale;
-  return scale > 0;
-}
-
-/** What one can say of the text after each of its characters. */
-export function featuresOf(text: readonly string[]): Record<string, Float32Array> {
-  const column = () => new Float32Array(text.length);
-  const features = {
-    "inside quotes": column(),
-    "inside a comment": column(),
-    "inside brackets": column(),
-    indentation: column(),
-    "position in the line": column(),
-    "in a word": column(),
-    "start of a line": column(),
-    "digits and capitals": column(),
+  return {
+    get read() {
+      return read;
+    },
+    take(character, activations) {
+      readFeatures(character, features);
+      if (units === 0 || activations[0] === -128) return;
+      read++;
+      if (++count > MOST) {
+        count /= 2;
+        for (const sum of sums) for (let k = 0; k < sum.length; k++) sum[k] /= 2;
+      }
+      for (let unit = 0; unit < units; unit++) {
+        h[unit] += activations[unit];
+        hh[unit] += activations[unit] ** 2;
+      }
+      for (let k = 0; k < F; k++) {
+        const value = features[k];
+        if (value === 0) continue;
+        f[k] += value;
+        ff[k] += value * value;
+        for (let unit = 0, at = k * units; unit < units; unit++) fh[at + unit] += value * activations[unit];
+      }
+    },
+    found() {
+      if (count < LEAST) return [];
+      const follows = FEATURES.map((feature, k): Follow => {
+        const all = Array.from({ length: units }, (_, unit) => ({ unit, r: correlation(k, unit) }));
+        all.sort((a, b) => Math.abs(b.r) - Math.abs(a.r));
+        return { feature, best: all.slice(0, BEST).filter(({ r }) => Math.abs(r) >= LEAST_R) };
+      }).filter(({ best }) => best.length > 0);
+      return follows.sort((a, b) => Math.abs(b.best[0].r) - Math.abs(a.best[0].r));
+    },
   };
-  let quote = "";
-  let comment = false;
-  let depth = 0;
-  let indent = 0;
-  let position = 0;
-  let blank = true; // nothing but blanks since the line began
-  text.forEach((character, k) => {
-    if (character === "\n") {
-      quote = "";
-      comment = false;
-      indent = position = 0;
-      blank = true;
-    } else {
-      position += character.length;
-      if (blank && character === " ") indent++;
-      else blank = false;
-      if (comment) {
-        // until the line ends
-      } else if (quote !== "") {
-        if (character === quote) quote = "";
-      } else if (character === '"' || character === "'") quote = character;
-      else if (character === "#") comment = true;
-      else if ("([{".includes(character)) depth++;
-      else if (")]}".includes(character)) depth = Math.max(0, depth - 1);
-    }
-    features["inside quotes"][k] = quote === "" ? 0 : 1;
-    features["inside a comment"][k] = comment ? 1 : 0;
-    features["inside brackets"][k] = Math.min(depth, 3);
-    features.indentation[k] = indent;
-    features["position in the line"][k] = Math.min(position, 80);
-    features["in a word"][k] = /\w/.test(character) ? 1 : 0;
-    features["start of a line"][k] = blank ? 1 : 0;
-    features["digits and capitals"][k] = /[0-9A-Z]/.test(character) ? 1 : 0;
-  });
-  return features;
 }

@@ -22,6 +22,7 @@ const KEPT_PX = 24; // a cursor moved by keys stays so far inside the window
 const token = takeToken();
 let shown: Shown = parseAddress(location.hash);
 let cursor: { row: number } | { x: number } | null = null; // the keyboard's stays with a row, the mouse's with a place
+let pinned: number | null = null; // row of the text where the caret stays when the mouse leaves
 let paused: number | null = null; // rows there were when drawing was paused
 let look: Look;
 let scene: Scene | null = null;
@@ -35,10 +36,22 @@ const panels = createPanels({
   open: (view) => show({ view }),
   toggleLine,
   point(row) {
-    cursor = row === null ? null : { row };
+    const at = row ?? pinned;
+    cursor = at === null ? null : { row: at };
     request();
   },
-  chooseUnit: (unit) => show({ unit }),
+  pin(row) {
+    pinned = row === pinned ? null : row;
+    cursor = { row };
+    request();
+  },
+  chooseUnit: (unit) => show({ unit, surprise: false }),
+  colourBy: (surprise) => show({ surprise }),
+  ask: {
+    write: (...request) => feed.write(...request),
+    stop: () => feed.stop(),
+    reset: (key) => feed.reset(key),
+  },
 });
 const rail = createRail(choose, () => {
   railChanged = true;
@@ -51,6 +64,16 @@ const feed = createFeed(`${location.origin.replace("http", "ws")}/live`, token, 
   },
   say(text) {
     statusBar.say(text);
+    request();
+  },
+  refused(why) {
+    panels.failed(why);
+    statusBar.say(why);
+    request();
+  },
+  lost: () => panels.failed("the connection was lost"),
+  written(key, message) {
+    panels.written(key, message);
     request();
   },
 });
@@ -117,7 +140,7 @@ function show(change: Partial<Shown>): void {
 function choose(key: string): void {
   if (key !== shown.stream) {
     const alike = feed.catalogue.byKey(key)?.kind === scene?.kind; // the same can be drawn of it
-    paused = cursor = null;
+    paused = cursor = pinned = null;
     panels.otherStream();
     show({ stream: key, end: null, ...(alike ? {} : { lines: null, unit: null }) });
   }
@@ -142,7 +165,7 @@ function panBy(seconds: number): void {
 }
 
 function goLive(): void {
-  paused = cursor = null;
+  paused = cursor = pinned = null;
   railChanged = true;
   panels.follow();
   show({ end: null });
@@ -164,7 +187,10 @@ function moveCursor(by: number): void {
   cursor = { row };
   keyed = true;
   request();
-  if (viewOf(scene, shown) === "text") return;
+  if (viewOf(scene, shown) === "text") {
+    pinned = row;
+    return;
+  }
   const x = xOf(scene, panels.plot, series.at(series.axis, row));
   const { left, width } = panels.plot;
   const beyond = Math.min(0, x - left - KEPT_PX) + Math.max(0, x - left - width + KEPT_PX);
@@ -215,7 +241,7 @@ const KEYS: readonly Key[] = [
     shown: "esc",
     does: "no cursor",
     run: () => {
-      cursor = null;
+      cursor = pinned = null;
       request();
     },
   },
@@ -268,7 +294,7 @@ function listen(): void {
     const given = takeToken();
     if (given !== null && given !== token) feed.useToken(given);
     shown = parseAddress(location.hash);
-    paused = cursor = null;
+    paused = cursor = pinned = null;
     applyLook();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyLook);

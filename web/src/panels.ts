@@ -13,10 +13,12 @@ import { createReadout } from "./readout";
 import { xOf, type Plot, type Scene } from "./scene";
 import { createStrip } from "./strip";
 import { createTabs, viewsOf } from "./tabs";
+import type { Written } from "./protocol";
 import type { Look } from "./theme";
 import { createTokenPane } from "./tokens";
 import { createTwin } from "./twin";
 import { createUnitStrip } from "./units";
+import { createWritingPane, type Ask } from "./writing";
 
 const NUMBERS_MS = 100; // numbers that change faster cannot be read
 
@@ -26,6 +28,8 @@ export interface Panels {
   otherStream(): void;
   follow(): void; // back to the newest
   reveal(): void; // the cursor was moved by keys
+  written(key: string, message: Written): void;
+  failed(why: string): void; // what was asked of the server
   readonly plot: Plot;
 }
 
@@ -33,7 +37,10 @@ export interface PanelListener {
   open(view: View): void;
   toggleLine(id: string): void;
   point(row: number | null): void; // at a character
+  pin(row: number): void; // the caret to a character
   chooseUnit(unit: number): void;
+  colourBy(surprise: boolean): void;
+  readonly ask: Ask;
 }
 
 export function viewOf(scene: Scene, shown: Shown): View {
@@ -51,9 +58,12 @@ export function createPanels(listener: PanelListener): Panels {
   const heatmap = createHeatmap(element("heatmap"));
   const readout = createReadout(listener.toggleLine);
   const tabs = createTabs(listener.open);
-  const tokens = createTokenPane(element("token-pane"), listener.point);
+  const tokens = createTokenPane(element("token-pane"), listener.point, listener.pin);
+  const writing = createWritingPane(listener.ask);
   const units = createUnitStrip(listener.chooseUnit);
   const drawGuesses = createGuesses();
+  const colourings = [...element("colour").querySelectorAll("button")];
+  for (const choice of colourings) choice.addEventListener("click", () => listener.colourBy(choice.value === "surprise"));
   const speak = createTwin();
   const cursorLine = element("cursor-line");
   let explained: Kind | null = null;
@@ -92,14 +102,24 @@ export function createPanels(listener: PanelListener): Panels {
     cursorLine.style.transform = `translateX(${x}px)`;
   }
 
+  function drawText(scene: Scene, shown: Shown, look: Look): void {
+    const { unit, scale } = units.draw(scene, shown.unit, look);
+    tokens.draw(scene, shown.surprise ? { by: "surprise" } : { by: "unit", unit, scale }, look);
+    for (const choice of colourings) choice.ariaChecked = String((choice.value === "surprise") === shown.surprise);
+    element("unit-scale").hidden = shown.surprise;
+    element("surprise-scale").hidden = !shown.surprise;
+  }
+
   return {
     draw(scene, shown, look) {
       const view = viewOf(scene, shown);
       tabs.draw(scene.kind, view);
       if (numbersAreDue(scene, shown, look)) {
         drawChosen(scene);
-        if (view === "text") drawGuesses(scene);
-        else readout.draw(scene, chosenLines(scene, shown), look);
+        if (view === "text") {
+          drawGuesses(scene);
+          writing.draw(scene);
+        } else readout.draw(scene, chosenLines(scene, shown), look);
       }
       speak(scene);
       switch (view) {
@@ -108,7 +128,7 @@ export function createPanels(listener: PanelListener): Panels {
           drawStack(scene, shown, look);
           break;
         case "text":
-          tokens.draw(scene, units.draw(scene, shown.unit, look), look);
+          drawText(scene, shown, look);
           break;
         case "how":
           if (explained !== scene.kind) drawHow(scene.kind);
@@ -120,6 +140,8 @@ export function createPanels(listener: PanelListener): Panels {
     otherStream: chart.forget,
     follow: tokens.follow,
     reveal: tokens.reveal,
+    written: writing.written,
+    failed: writing.failed,
     get plot() {
       return chart.plot;
     },

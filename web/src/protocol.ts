@@ -27,10 +27,12 @@ export interface Group {
   target: number;
   outputs: Output[];
   units: number; // hidden units sent with each sample
+  layers: number; // that they are of, equally many each, the lowest layer's first
   reasons: string[];
   vocabulary: string[] | null;
   mode: Mode;
   pictured: boolean; // its streams have pictures
+  writes: boolean; // its streams can be asked to write and be reset
 }
 
 export interface StreamInfo {
@@ -117,12 +119,40 @@ export interface Spot {
   label: string;
 }
 
+/** Tokens that the network wrote on, after sample `after` of the stream. */
+export interface Written {
+  type: "written";
+  stream: number;
+  after: number;
+  tokens: number[];
+  done: boolean;
+}
+
+/** After sample `seq` the state of the stream was put back to the initial one. */
+export interface WasReset {
+  type: "reset";
+  stream: number;
+  seq: number;
+}
+
+/** A network small enough to show every number: h = tanh(W_ih x + W_hh h + b_h), y = W_ho h + b_o. */
+export interface Example {
+  type: "example";
+  vocabulary: string[];
+  weight_ih: number[][]; // (hidden, vocabulary)
+  weight_hh: number[][];
+  bias_h: number[];
+  weight_ho: number[][]; // (vocabulary, hidden)
+  bias_o: number[];
+  moments: { x: number; h_before: number[]; h: number[]; y: number[]; p: number[] }[];
+}
+
 export interface ServerError {
   type: "error";
   error: string;
 }
 
-export type ServerMessage = Hello | Streams | Status | Gap | Picture | ServerError;
+export type ServerMessage = Hello | Streams | Status | Gap | Picture | Written | WasReset | Example | ServerError;
 
 export interface Watched {
   id: number;
@@ -133,7 +163,11 @@ export type ViewerMessage =
   | { type: "watch"; epoch: number | null; streams: Watched[]; history: number }
   | { type: "ack"; frames: number }
   | { type: "pause" }
-  | { type: "resume" };
+  | { type: "resume" }
+  | { type: "write"; stream: number; after: number; temperature: number; length: number }
+  | { type: "stop" }
+  | { type: "reset"; stream: number }
+  | { type: "explain" };
 
 /** Consecutive samples of one stream. */
 export interface Chunk {
@@ -193,6 +227,9 @@ export function decodeText(text: string): ServerMessage {
     case "status":
     case "gap":
     case "picture":
+    case "written":
+    case "reset":
+    case "example":
     case "error":
       return message;
     default:

@@ -7,6 +7,8 @@ import { rolesOf } from "./roles";
 
 export const CAPACITY = 16384;
 
+const RESETS_KEPT = 32;
+
 /** `missed` of a row that stands for a restart of the server: nobody knows how many samples. */
 export const RESTART = -1;
 
@@ -31,6 +33,7 @@ export class Series {
   next = -1; // sequence number expected next, -1: whatever comes
   interval = 1; // typical seconds between rows; steady: follows only a change of a fifth
   generation = 0; // counts how often it was emptied
+  readonly resets: number[] = []; // sequence numbers after which the state was put back
 
   private readonly h: Int8Array;
   private restarted = false;
@@ -95,7 +98,14 @@ export class Series {
   /** The server started again: its numbers begin anew, what was received stays as long as time goes on. */
   restart(): void {
     this.next = -1;
+    this.resets.length = 0;
     this.restarted = this.total > this.first;
+  }
+
+  /** The state was put back after sample `seq`. */
+  forgot(seq: number): void {
+    this.resets.push(seq);
+    if (this.resets.length > RESETS_KEPT) this.resets.shift();
   }
 
   clear(): void {

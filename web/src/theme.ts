@@ -14,10 +14,13 @@ export interface Look {
   // Activations from -127 to 127, by h + 128; the first is "not sampled".
   activationPixels: Uint32Array; // as ImageData wants them
   activationText: string[]; // the same for CSS, pale enough to read text on
+  surpriseText: string[]; // for CSS, from 0 to MOST_BITS; pale likewise
 }
 
 const SERIES = ["green", "purple", "orange", "sky", "olive"];
 const TEXT_STRENGTH = 0.45;
+const SURPRISE_STRENGTH = 0.7;
+export const MOST_BITS = 8; // where the colours of surprise end
 
 type RGB = [number, number, number];
 
@@ -45,6 +48,7 @@ export function readLook(): Look {
     series: SERIES.map(read),
     activationPixels: pixels(ramp(neutral, low, high, 1)),
     activationText: ["", ...ramp(rgb(read("paper")), low, high, TEXT_STRENGTH).map(css)],
+    surpriseText: ramp(rgb(read("paper")), low, rgb(read("vermilion")), SURPRISE_STRENGTH).slice(127).map(css),
   };
   probe.remove();
   return look;
@@ -53,6 +57,12 @@ export function readLook(): Look {
 /** Where in the tables by h + 128 the colour of h is, when the ends of the colours stand for +-scale. */
 export function colourIndex(h: number, scale: number): number {
   return h === -128 ? 0 : 128 + Math.max(-127, Math.min(127, Math.round(h / scale)));
+}
+
+/** The background of a character that surprised by so many bits. */
+export function surpriseColour(bits: number, look: Look): string {
+  const last = look.surpriseText.length - 1;
+  return look.surpriseText[Math.round(last * Math.min(1, Math.max(0, bits / MOST_BITS)))] ?? "";
 }
 
 /** -127..127 from `low` through `neutral` to `high`, the ends mixed to `strength`. */

@@ -1,12 +1,11 @@
-// The text a stream reads, as an editor would show it, each character on the activation of one hidden unit.  Lines
-// never move while they are read: new text fills the pane downwards, and a full pane turns like a page.
+// The text a stream reads, as an editor would show it, each character on the activation of one hidden unit or on its
+// surprise.  Lines never move while they are read: new text fills the pane downwards, and a full pane turns like a page.
 
 import { make } from "./dom";
 import { vocabularyText } from "./glyph";
 import type { Scene } from "./scene";
 import type { Series } from "./series";
-import { colourIndex, type Look } from "./theme";
-import type { Chosen } from "./units";
+import { colourIndex, surpriseColour, type Look } from "./theme";
 
 const MOST_LINES = 200;
 const MOST_LINES_READ = 600; // while the reader is somewhere above
@@ -14,8 +13,11 @@ const MOST_IN_LINE = 500; // a longer line goes on in the next
 const FIRST_ROWS = 2000;
 const TURN_TO = 0.35; // where the newest line stands after a turn, from the top
 
+/** What colours the characters: their surprise, or a unit, whose colours end at the activation `scale`. */
+export type Colouring = { by: "surprise" } | { by: "unit"; unit: number; scale: number };
+
 export interface TokenPane {
-  draw(scene: Scene, chosen: Chosen, look: Look): void;
+  draw(scene: Scene, colouring: Colouring, look: Look): void;
   reveal(): void; // the caret moved by keys: bring it into view
   follow(): void; // back to the newest line
 }
@@ -24,12 +26,18 @@ interface Painted {
   series: Series;
   generation: number;
   look: Look;
-  chosen: Chosen;
+  colouring: Colouring;
+  surprise: number; // column of it
   first: number; // row of spans[0]
   until: number; // rows before it are in the pane
 }
 
-export function createTokenPane(pane: HTMLElement, point: (row: number | null) => void): TokenPane {
+/** `point`: at the character under the mouse; `pin`: at one that was pressed, to stay there. */
+export function createTokenPane(
+  pane: HTMLElement,
+  point: (row: number | null) => void,
+  pin: (row: number) => void,
+): TokenPane {
   let painted: Painted | null = null;
   let spans: HTMLElement[] = []; // by row - painted.first
   let line: HTMLElement | null = null;
@@ -48,15 +56,21 @@ export function createTokenPane(pane: HTMLElement, point: (row: number | null) =
     if (row !== undefined) point(Number(row));
   });
   pane.addEventListener("pointerleave", () => point(null));
+  pane.addEventListener("click", (event) => {
+    const row = (event.target as HTMLElement).dataset.row;
+    if (row !== undefined) pin(Number(row));
+  });
 
-  function begin(scene: Scene, chosen: Chosen, look: Look): Painted {
+  function begin(scene: Scene, colouring: Colouring, look: Look): Painted {
     pane.replaceChildren();
     spans = [];
     line = caret = null;
     following = true;
     turnedTo = pane.scrollTop = 0;
     const first = Math.max(scene.begin, scene.end - FIRST_ROWS);
-    return { series: scene.series, generation: scene.series.generation, look, chosen, first, until: first };
+    const { series, kind } = scene;
+    const { surprise } = kind.roles;
+    return { series, generation: series.generation, look, colouring, surprise, first, until: first };
   }
 
   function newLine(): HTMLElement {
@@ -85,6 +99,7 @@ export function createTokenPane(pane: HTMLElement, point: (row: number | null) =
       missed === 0 ? (text === "\n" ? "\u21b5" : text) : missedText(missed),
     );
     if (text === "\n") span.className = "newline";
+    if (series.resets.includes(series.at(series.seq, row) - 1)) span.classList.add("after-reset");
     span.dataset.row = String(row);
     line.append(span);
     spans.push(span);
@@ -92,8 +107,13 @@ export function createTokenPane(pane: HTMLElement, point: (row: number | null) =
   }
 
   function paint(span: HTMLElement, row: number, now: Painted): void {
-    const h = now.series.hidden(row)[now.chosen.unit] ?? -128;
-    span.style.backgroundColor = now.look.activationText[colourIndex(h, now.chosen.scale)];
+    const { series, colouring } = now;
+    if (colouring.by === "surprise") {
+      span.style.backgroundColor = surpriseColour(series.at(series.y[now.surprise], row), now.look);
+      return;
+    }
+    const h = series.hidden(row)[colouring.unit] ?? -128;
+    span.style.backgroundColor = now.look.activationText[colourIndex(h, colouring.scale)];
   }
 
   function turn(): void {
@@ -105,16 +125,15 @@ export function createTokenPane(pane: HTMLElement, point: (row: number | null) =
   }
 
   return {
-    draw(scene, chosen, look) {
+    draw(scene, colouring, look) {
       const { series } = scene;
       if (painted?.series !== series || painted.generation !== series.generation || scene.end < painted.until) {
-        painted = begin(scene, chosen, look);
+        painted = begin(scene, colouring, look);
       }
-      const before = painted.chosen;
-      const recolour = before.unit !== chosen.unit || before.scale !== chosen.scale || painted.look !== look;
-      painted.chosen = chosen;
+      const recolour = !sameColouring(painted.colouring, colouring) || painted.look !== look;
+      painted.colouring = colouring;
       painted.look = look;
-      if (painted.until < scene.begin) painted = begin(scene, chosen, look); // hidden for long
+      if (painted.until < scene.begin) painted = begin(scene, colouring, look); // hidden for long
       if (recolour) spans.forEach((span, k) => paint(span, painted!.first + k, painted!));
       for (let row = painted.until; row < scene.end; row++) {
         append(scene, row);
@@ -138,6 +157,10 @@ export function createTokenPane(pane: HTMLElement, point: (row: number | null) =
       shownUntil = -1;
     },
   };
+}
+
+function sameColouring(a: Colouring, b: Colouring): boolean {
+  return a.by === "unit" && b.by === "unit" ? a.unit === b.unit && a.scale === b.scale : a.by === b.by;
 }
 
 function missedText(missed: number): string {
