@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamrnn import threads as sharing
 from streamrnn.step import Step, allocate, check_rows, initial, scalar
 
 
@@ -57,22 +58,37 @@ class Bank:
         """
         return self._states
 
-    def step(self, keys: Sequence[Hashable], X: ArrayLike) -> NDArray[Any]:
+    def step(
+        self, keys: Sequence[Hashable], X: ArrayLike, *, threads: int | None = None
+    ) -> NDArray[Any]:
         """Advance stream keys[n] by X[n], n = 0 .. N-1; X (N, inputs) -> Y (N, outputs).
 
         New keys start from the step's initial state. A key that occurs several times advances in
         order. Raises ValueError or TypeError for X of another shape or kind; no state has moved.
+
+        threads   among which the streams are shared out, for the same bits, if the step can be
+                  (`Step.parallel`: networks, Forecaster and Detector can); by default as many as
+                  the process has cores and the call is large enough for
         """
         if isinstance(keys, str | bytes):
             raise TypeError(f"keys is the string {keys!r}, expected a list with a key for each row")
         x = check_rows(X, self.model, len(keys))
+        count = sharing.count(self.model, len(x), threads)
         y = np.empty((len(x), self.model.outputs), self._kind)
-        self.advance(self.rows(keys), x, y)
+        self.advance(self.rows(keys), x, y, threads=count)
         return y
 
-    def advance(self, rows: NDArray[np.int64], x: NDArray[Any], y: NDArray[Any]) -> None:
+    def advance(
+        self,
+        rows: NDArray[np.int64],
+        x: NDArray[Any],
+        y: NDArray[Any],
+        *,
+        threads: int | None = None,
+    ) -> None:
         """`step` without its checks, for rows that `rows` gave."""
-        self.model.advance(self._states, rows, x, y)
+        count = sharing.count(self.model, len(rows), threads)
+        sharing.advance(self.model, self._states, rows, x, y, count)
 
     def rows(self, keys: Iterable[Hashable]) -> NDArray[np.int64]:
         """The row of each key (N,), a new one in the initial state where a key is new."""

@@ -47,6 +47,7 @@ class Learner(OneStream):
 
     extra_fields: tuple[tuple[str, tuple[int, ...]], ...] = ()  # of the state, after kernel.FIELDS
     extra_outputs = 0
+    parallel = 128  # samples, of about 2 us each; see `Step`
     _advance: Callable[..., None]
 
     def __init__(self, channels: int = 1, target: int = 0, horizon: int = 12) -> None:

@@ -148,6 +148,12 @@ class Model(OneStream):
         bound = self.hidden_size**-0.5
         return generator.uniform(-bound, bound, shape)
 
+    @property
+    def parallel(self) -> int:
+        """See `Step`: samples that take about 250 us; a thread costs 40 to start."""
+        weights = self._packed().weights.size
+        return max(1, 250_000 // (40 + weights // 50))  # ns: 40, and 1 for each 50 weights
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v}' for k, v in self.config.items())})"
 

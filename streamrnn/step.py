@@ -28,6 +28,9 @@ class Step(Protocol):
     units(states (S,)) -> (S, U) float32 in [-1, 1], hidden units for display
     num_layers the units are of so many layers, equally many each, the lowest layer's first
     describe(channels) -> tuple[Output, ...], what each column of y means (default: kind "value")
+    parallel   for how many samples a thread is worth starting; having it (a number of at least 1)
+               says that `advance` may run in several threads at once, each with rows of its own:
+               it releases the GIL, and writes nothing but these rows and y
     reasons    texts of the codes in a "reason" column
     vocabulary texts of the token ids; a state with a field log_p, the log-probabilities of the next
                token, can be asked to write

@@ -13,7 +13,7 @@ SERVER = sorted((ROOT / "server" / "streamrnn_server").glob("*.py"))
 ORDER = [
     {"kernels", "formats", "vocabulary"},
     {"step"},
-    {"packed"},
+    {"packed", "threads"},
     {"model", "forecast", "detect"},
     {"bank"},
     {"checkpoint", "evaluate"},

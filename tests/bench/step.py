@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 import streamrnn as srnn
+from streamrnn.step import scalar
 
 SIZES = (16, 32, 64, 128, 256)
 
@@ -42,6 +43,24 @@ def torch_step(kind: str, H: int) -> Callable[[], object] | None:
     return run
 
 
+def on_two_threads() -> None:
+    """A step of 10 000 streams by one thread and by two."""
+    print(f"\n{'10 000 streams':16}{'1 thread, us':>14}{'2 threads, us':>15}{'ratio':>8}")
+    X = np.zeros((10_000, 1), np.float32)
+    steps = [getattr(srnn, kind)(1, H) for kind in ("GRU", "LSTM") for H in (16, 64, 128)]
+    for step in [*steps, srnn.Forecaster()]:
+        bank = srnn.Bank(step)
+        rows = bank.rows(range(10_000))
+        x = X.astype(scalar(step.layout))
+        y = np.empty((len(x), step.outputs), x.dtype)
+        one, two = (
+            best_ns(lambda b=bank, r=rows, x=x, y=y, n=n: b.advance(r, x, y, threads=n), 1000, 30)
+            for n in (1, 2)
+        )
+        name = f"{type(step).__name__} {getattr(step, 'hidden_size', '')}"
+        print(f"{name:16}{one:14.0f}{two:15.0f}{one / two:6.2f} x", flush=True)
+
+
 def main() -> None:
     print(f"{'':8}{'H':>5}{'step, us':>10}{'run, ns':>10}{'bank, ns':>10}{'torch / step':>14}")
     for kind in ("RNN", "GRU", "LSTM"):
@@ -63,6 +82,7 @@ def main() -> None:
             peer = torch_step(kind, H)
             ratio = f"{best_ns(peer, 200) / step:.1f} x" if peer else "not installed"
             print(f"{kind:8}{H:5}{step / 1000:10.2f}{run:10.0f}{many:10.0f}{ratio:>14}", flush=True)
+    on_two_threads()
 
 
 if __name__ == "__main__":
