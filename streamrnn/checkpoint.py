@@ -25,18 +25,23 @@ from streamrnn.bank import Bank, Snapshot
 from streamrnn.detect import Detector
 from streamrnn.forecast import Forecaster
 from streamrnn.formats import FormatError
+from streamrnn.formats.layer import Layer
 from streamrnn.kernels.jit import fingerprint
 from streamrnn.model import GRU, LRU, LSTM, RNN, Model
+from streamrnn.network import Network
 from streamrnn.packed import shapes
+from streamrnn.sequential import Sequential
 from streamrnn.step import Step, allocate, flat
 
 VERSION = 1
-CLASSES: dict[str, Any] = {c.__name__: c for c in (RNN, GRU, LSTM, LRU, Forecaster, Detector)}
+CLASSES: dict[str, Any] = {
+    c.__name__: c for c in (RNN, GRU, LSTM, LRU, Sequential, Forecaster, Detector)
+}
 Tensors = dict[str, NDArray[Any]]
 
 
 def save(
-    what: Model | Forecaster | Detector | Bank,
+    what: Network | Forecaster | Detector | Bank,
     path: str | os.PathLike[str],
     *,
     dtype: str = "float32",
@@ -74,7 +79,7 @@ def save(
 
 def _describe(step: Any, dtype: str) -> tuple[dict[str, Any], Tensors]:
     tensors = {"state": flat(step.state.reshape(1))}
-    if isinstance(step, Model):
+    if isinstance(step, Network):
         for name, array in step.parameters.items():
             with np.errstate(over="ignore"):
                 tensors[name] = array.astype(dtype)
@@ -136,7 +141,7 @@ def load(path: str | os.PathLike[str], *, step: Step | None = None) -> Any:
         return loaded
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         name = type(error).__name__
         raise FormatError(
             f"{path}: the description does not fit the content ({name}: {error})"
@@ -166,6 +171,8 @@ def _step(description: dict[str, Any], tensors: Tensors) -> Any:
     for name, value in config.items():
         if isinstance(value, int) and not 0 <= value <= count:
             raise FormatError(f"config.{name} is {value}, but the file holds {count} numbers")
+    if kind == "Sequential":
+        return _resumed(_line(config, tensors), tensors)
     if not issubclass(CLASSES[kind], Model):
         _check_learned(config, tensors["state"].size)
     else:
@@ -183,10 +190,28 @@ def _step(description: dict[str, Any], tensors: Tensors) -> Any:
     if isinstance(step, Model):
         for name in step.parameters:
             step.parameters[name] = tensors[name]
-        if not step.tokens:
-            step.scale(**{name: tensors[f"scale.{name}"] for name in step.scaling})
+    return _resumed(step, tensors)
+
+
+def _resumed(step: Any, tensors: Tensors) -> Any:
+    """`step` with its scaling and its stream."""
+    if isinstance(step, Network) and not step.tokens:
+        step.scale(**{name: tensors[f"scale.{name}"] for name in step.scaling})
     step.state = _states(step, tensors["state"]).reshape(())
     return step
+
+
+def _line(config: dict[str, Any], tensors: Tensors) -> Sequential:
+    arrays: list[Tensors] = [{} for _ in config["layers"]]
+    for name, array in tensors.items():
+        n, _, parameter = name.partition(".")
+        if n.isdecimal():
+            arrays[int(n)][parameter] = array
+    layers = [
+        Layer(layer["kind"], own, layer["options"], layer["name"])
+        for layer, own in zip(config["layers"], arrays, strict=True)
+    ]
+    return Sequential(layers, tokens=config["tokens"])
 
 
 def _given(config: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """A model's parameters in the order in which the kernels read them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from streamrnn.kernels import network
 from streamrnn.kernels.blocks import Cell
 from streamrnn.kernels.simd import LANES
+from streamrnn.parts import Part
 from streamrnn.step import allocate
 
 Array = NDArray[np.float32]
@@ -70,6 +71,39 @@ def pack(
     plan[network.WORK] = d + max(d * cell.work, records[0, network.OTHER])
     weights = allocate(np.dtype(np.float32), sum(part.size for part in parts))
     np.concatenate(parts, out=weights)
+    return Packed(np.concatenate([plan, records.ravel()]), weights)
+
+
+def pack_line(
+    parts: Sequence[Part],
+    tokens: bool,
+    scaling: Mapping[str, Array],
+    layout: np.dtype[Any],
+) -> Packed:
+    """The same of layers that differ in cell and size; layer n keeps its h as `h_l{n}`."""
+    I = parts[0].K
+    arrays = [_padded(scaling["mean"]), _padded(np.float32(1) / scaling["std"])]
+    records = np.zeros((len(parts), network.RECORD), np.int64)
+    for n, (part, record) in enumerate(zip(parts, records, strict=True)):
+        passes = part.cell.pack(part.parameters)
+        arrays += [one if isinstance(one, np.ndarray) else _blocks(*one) for one in passes]
+        record[network.SIZE] = sum(array.size for array in arrays[-len(passes) :])
+        record[network.STEPS] = part.cell.steps.address
+        record[[network.K, network.H, network.D]] = part.K, part.H, network.padded(part.H)
+        record[network.AT_H] = _offset(layout, f"h_l{n}") if "h" in part.state else -1
+        for name, floats in part.state.items():
+            if name != "h":  # there is at most one
+                record[network.OTHER] = floats
+                record[network.AT_C] = _offset(layout, f"{name}_l{n}")
+    d = records[:, network.D]
+    work = d * [part.cell.work for part in parts]
+    plan = np.zeros(network.LAYER, np.int64)
+    plan[[network.INPUTS, network.WIDE]] = I, network.padded(I)
+    plan[[network.TOKENS, network.LAYERS]] = tokens, len(parts)
+    plan[network.WIDEST] = max(d.max(), 0 if tokens else network.padded(I))
+    plan[network.WORK] = (d + np.maximum(work, records[:, network.OTHER])).max()
+    weights = allocate(np.dtype(np.float32), sum(array.size for array in arrays))
+    np.concatenate(arrays, out=weights)
     return Packed(np.concatenate([plan, records.ravel()]), weights)
 
 

@@ -36,7 +36,8 @@ ZERO, UNIT = np.float32(0), np.float32(1)
 # what a plan holds, int64: first of the whole network,
 INPUTS, WIDE, TOKENS, LAYERS, OUTPUTS, WIDEST, WORK, ROUNDS, LAYER = range(9)
 # then of each layer, from LAYER + n RECORD on: addresses of its cell; columns of x, units, units
-# padded; where a state keeps h and the other part, and that part's floats; floats of the weights
+# padded; where a state keeps h (negative: nowhere, the layer remembers nothing) and the other part,
+# and that part's floats; floats of the weights
 STEPS, TILES, K, H, D, AT_H, AT_C, OTHER, SIZE, RECORD = range(10)
 
 
@@ -136,7 +137,8 @@ def alone(layer, w, state, tokens, T, t, x, dx, y, room, spare):
     else:
         columns, units = integer(layer, K), integer(layer, H)
         call(integer(layer, STEPS), (w, 0, columns, columns, units, t, t + T, x, dx, h, c, y, d))
-    copy(y + 4 * (T - 1) * d, h, written(layer))
+    if integer(layer, AT_H) >= 0:
+        copy(y + 4 * (T - 1) * d, h, written(layer))
 
 
 @inner
@@ -144,15 +146,18 @@ def together(layer, w, states, stride, rows, S, x, dx, y, room):
     """One step of S different streams in one layer: x (S, dx) -> y (S, D), and their states."""
     d, other = integer(layer, D), integer(layer, OTHER)
     h, c = room, room + 4 * S * d
+    remembers = integer(layer, AT_H) >= 0
     for s in range(S):
         state = states + 4 * integer(rows, s) * stride
-        copy(state + 4 * integer(layer, AT_H), h + 4 * s * d, d)
+        if remembers:
+            copy(state + 4 * integer(layer, AT_H), h + 4 * s * d, d)
         copy(state + 4 * integer(layer, AT_C), c + 4 * s * other, other)
     columns, units = integer(layer, K), integer(layer, H)
     call(integer(layer, TILES), (w, columns, units, S, x, dx, h, c, y, d))
     for s in range(S):
         state = states + 4 * integer(rows, s) * stride
-        copy(y + 4 * s * d, state + 4 * integer(layer, AT_H), written(layer))
+        if remembers:
+            copy(y + 4 * s * d, state + 4 * integer(layer, AT_H), written(layer))
         copy(c + 4 * s * other, state + 4 * integer(layer, AT_C), other)
 
 
