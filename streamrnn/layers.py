@@ -16,6 +16,7 @@ from streamrnn.kernels.training import gru, lru, lstm, matmul, rnn, tokens
 from streamrnn.step import allocate
 
 Array = NDArray[np.float32]
+BLOCK = 1 << 17  # floats of z between products and recurrence: half a MiB stays in the second cache
 
 
 def zeros(*shape: int) -> Array:
@@ -36,6 +37,7 @@ class Tape:
         self.states = [zeros(T + 1, B, parts * layer.D) for parts in layer.STATE]
         self.h = self.states[0]
         self.work = [zeros(*shape) for shape in layer.work(T, B)]
+        self.totals = [zeros(*shape) for shape in layer.totals(B)]
         self.d_ih = zeros(*((layer.K, layer.G) if layer.tokens else (layer.G, layer.width)))
         self.d_hh, self.d_bias = zeros(*layer.weight_hh.shape), zeros(layer.G)
         self.panel = zeros(matmul.DEPTH * matmul.WIDE)
@@ -65,6 +67,14 @@ class Layer:
         """Shapes of what the cell needs beyond z and its states."""
         return []
 
+    def totals(self, B: int) -> list[tuple[int, ...]]:
+        """Shapes of what is zero at first, on the way back, and then goes from step to step."""
+        return []
+
+    def blocks(self, tape: Tape, T: int) -> range:
+        """The first steps of blocks of `blocks.step` steps."""
+        return range(0, T, max(1, BLOCK // tape.z[0].size))
+
     def gates(self, array: Array) -> Array:
         """Padded (GATES D, columns) seen as its part that is not padding: (GATES, H, columns)."""
         return array.reshape(self.GATES, self.D, -1)[:, : self.H]
@@ -86,35 +96,43 @@ class Layer:
 
     def forward(self, tape: Tape, x: NDArray[Any], T: int) -> None:
         """x (T, B, width), or tokens (T, B) -> the states [1 : T + 1]."""
-        z = tape.z[:T].reshape(-1, self.G)
-        if self.tokens:
-            tokens.gather(x.reshape(-1), self.weight_ih, self.bias[0], z)
-        else:
-            rows = x.reshape(-1, self.width)
-            matmul.product(self.multiply, rows, self.K, self.ih, self.bias, z)
-        self.recur(tape, T)
+        blocks = self.blocks(tape, T)
+        for begin in blocks:
+            end = min(begin + blocks.step, T)
+            z = tape.z[begin:end].reshape(-1, self.G)
+            if self.tokens:
+                tokens.gather(x[begin:end].reshape(-1), self.weight_ih, self.bias[0], z)
+            else:
+                rows = x[begin:end].reshape(-1, self.width)
+                matmul.product(self.multiply, rows, self.K, self.ih, self.bias, z)
+            self.recur(tape, begin, end)
 
     def backward(
         self, tape: Tape, x: NDArray[Any], T: int, dx: Array | None, g: Mapping[str, Array]
     ) -> None:
         """tape.dh[:T] -> dx (T, B, width), if asked for, and this layer's gradients, into g."""
-        for array in (tape.d_ih, tape.d_hh, tape.d_bias):
+        for array in (tape.d_ih, tape.d_hh, tape.d_bias, *tape.totals):
             array[:] = 0
-        self.recur_back(tape, T)
-        dz = tape.z[:T].reshape(-1, self.G)
-        if dx is not None:
-            nothing = np.zeros((1, self.width), np.float32)
-            into = dx.reshape(-1, self.width)
-            matmul.product(self.multiply, dz, self.G, self.ih_back, nothing, into)
+        nothing, blocks = np.zeros((1, self.width), np.float32), self.blocks(tape, T)
+        for begin in reversed(blocks):
+            end = min(begin + blocks.step, T)
+            self.recur_back(tape, begin, end, T)
+            dz = tape.z[begin:end].reshape(-1, self.G)
+            if dx is not None:
+                into = dx[begin:end].reshape(-1, self.width)
+                matmul.product(self.multiply, dz, self.G, self.ih_back, nothing, into)
+            if self.tokens:
+                tokens.scatter(x[begin:end].reshape(-1), dz, tape.d_ih)
+            else:
+                self.transposed(tape, dz, 0, x[begin:end].reshape(-1, self.width), tape.d_ih)
+            tokens.add_rows(dz, tape.d_bias)
+            self.add_gradients(tape, begin, end)
         if self.tokens:
-            tokens.scatter(x.reshape(-1), dz, tape.d_ih)
             table = tape.d_ih.reshape(self.K, self.GATES, self.D)
             weight = table[:, :, : self.H].transpose(1, 2, 0)
         else:
-            self.transposed(tape, dz, 0, x.reshape(-1, self.width), tape.d_ih)
             weight = self.gates(tape.d_ih)[:, :, : self.K]
-        tokens.add_rows(dz, tape.d_bias)
-        self.gradients(tape, T, weight, self.gates(tape.d_bias)[:, :, 0], g)
+        self.gradients(tape, weight, self.gates(tape.d_bias)[:, :, 0], g)
 
     def transposed(self, tape: Tape, A: Array, first: int, B: Array, C: Array) -> None:
         """C += A[:, first : first + len(C)]^T B."""
@@ -135,29 +153,26 @@ class Layer:
         weight = p[f"weight_hh_l{self.k}"].reshape(self.GATES, self.H, self.H)
         self.gates(self.weight_hh)[:, :, : self.H] = weight
 
-    def recur(self, tape: Tape, T: int) -> None:
-        """tape.z -> tape.states."""
+    def recur(self, tape: Tape, begin: int, end: int) -> None:
+        """tape.z -> tape.states, for steps begin .. end - 1."""
         raise NotImplementedError
 
-    def recur_back(self, tape: Tape, T: int) -> None:
-        """tape.dh -> tape.z."""
+    def recur_back(self, tape: Tape, begin: int, end: int, T: int) -> None:
+        """tape.dh -> tape.z, for steps end - 1 .. begin of T."""
         raise NotImplementedError
 
-    def gradients(
-        self, tape: Tape, T: int, weight: Array, bias: Array, g: Mapping[str, Array]
-    ) -> None:
+    def add_gradients(self, tape: Tape, begin: int, end: int) -> None:
+        """Add to what `gradients` reads: d_hh += dz^T h."""
+        dz, h = tape.z[begin:end].reshape(-1, self.G), tape.h[begin:end].reshape(-1, self.D)
+        self.transposed(tape, dz, 0, h, tape.d_hh)
+
+    def gradients(self, tape: Tape, weight: Array, bias: Array, g: Mapping[str, Array]) -> None:
         """All gradients of the layer into g, given those of `inputs`."""
         k, H = self.k, self.H
         g[f"weight_ih_l{k}"].reshape(weight.shape)[:] = weight
-        self.recurrent_gradient(tape, T)
         g[f"weight_hh_l{k}"].reshape(self.GATES, H, H)[:] = self.gates(tape.d_hh)[:, :, :H]
         if f"bias_ih_l{k}" in g:
             g[f"bias_ih_l{k}"][:] = g[f"bias_hh_l{k}"][:] = bias.reshape(-1)
-
-    def recurrent_gradient(self, tape: Tape, T: int) -> None:
-        """d_hh += dz^T h."""
-        dz, h = tape.z[:T].reshape(-1, self.G), tape.h[:T].reshape(-1, self.D)
-        self.transposed(tape, dz, 0, h, tape.d_hh)
 
 
 class RNN(Layer):
@@ -171,11 +186,12 @@ class RNN(Layer):
         matmul.pack(self.weight_hh.T, self.hh)
         matmul.pack(self.weight_hh, self.hh_back)
 
-    def recur(self, tape: Tape, T: int) -> None:
-        rnn.forward(self.multiply, tape.z[:T], tape.h, self.hh, self.relu)
+    def recur(self, tape: Tape, begin: int, end: int) -> None:
+        rnn.forward(self.multiply, tape.z[begin:end], tape.h[begin:], self.hh, self.relu)
 
-    def recur_back(self, tape: Tape, T: int) -> None:
-        rnn.backward(self.multiply, tape.z[:T], tape.h, tape.dh, self.hh_back, self.relu)
+    def recur_back(self, tape: Tape, begin: int, end: int, T: int) -> None:
+        where = self.multiply, begin, end
+        rnn.backward(*where, tape.z, tape.h, tape.dh, self.hh_back, self.relu)
 
 
 class GRU(Layer):
@@ -190,6 +206,9 @@ class GRU(Layer):
 
     def work(self, T: int, B: int) -> list[tuple[int, ...]]:
         return [(T, B, self.D), (B, self.D)]  # what gate n takes of h; gradient of r h
+
+    def totals(self, B: int) -> list[tuple[int, ...]]:
+        return [(self.D,)]  # gradient of b_hn
 
     def inputs(self, p: Mapping[str, Array]) -> tuple[Array, Array | None]:
         weight, bias = super().inputs(p)
@@ -206,34 +225,31 @@ class GRU(Layer):
         matmul.pack(rz, self.rz_back)
         matmul.pack(n, self.n_back)
 
-    def recur(self, tape: Tape, T: int) -> None:
-        z, n_h, after = tape.z[:T], tape.work[0], self.reset_after
-        gru.forward(self.multiply, z, n_h, tape.h, self.rz, self.n, self.bias_n, after)
+    def recur(self, tape: Tape, begin: int, end: int) -> None:
+        z, n_h, h = tape.z[begin:end], tape.work[0][begin:], tape.h[begin:]
+        packed = self.rz, self.n, self.bias_n
+        gru.forward(self.multiply, z, n_h, h, *packed, self.reset_after)
 
-    def recur_back(self, tape: Tape, T: int) -> None:
-        z, (n_h, d), after = tape.z[:T], tape.work, self.reset_after
-        packed = self.rz_back, self.n_back
-        gru.backward(self.multiply, z, n_h, tape.h, tape.dh, d, *packed, after)
+    def recur_back(self, tape: Tape, begin: int, end: int, T: int) -> None:
+        n_h, dr_h = tape.work
+        where, packed = (self.multiply, begin, end), (self.rz_back, self.n_back)
+        gru.backward(*where, tape.z, n_h, tape.h, tape.dh, dr_h, *packed, self.reset_after)
 
-    def gradients(
-        self, tape: Tape, T: int, weight: Array, bias: Array, g: Mapping[str, Array]
-    ) -> None:
-        super().gradients(tape, T, weight, bias, g)
-        if self.reset_after and f"bias_hh_l{self.k}" in g:
-            n = tape.d_bias[: self.D]  # `bias` has been copied
-            n[:] = 0
-            tokens.add_rows(tape.work[0][:T].reshape(-1, self.D), n)
-            g[f"bias_hh_l{self.k}"][2 * self.H :] = n[: self.H]
-
-    def recurrent_gradient(self, tape: Tape, T: int) -> None:
+    def add_gradients(self, tape: Tape, begin: int, end: int) -> None:
         D = self.D
-        dz, h = tape.z[:T].reshape(-1, self.G), tape.h[:T].reshape(-1, D)
-        n_h = tape.work[0][:T].reshape(-1, D)
+        dz, h = tape.z[begin:end].reshape(-1, self.G), tape.h[begin:end].reshape(-1, D)
+        n_h = tape.work[0][begin:end].reshape(-1, D)
         self.transposed(tape, dz, 0, h, tape.d_hh[: 2 * D])
         if self.reset_after:
             self.transposed(tape, n_h, 0, h, tape.d_hh[2 * D :])
+            tokens.add_rows(n_h, tape.totals[0])
         else:
             self.transposed(tape, dz, 2 * D, n_h, tape.d_hh[2 * D :])
+
+    def gradients(self, tape: Tape, weight: Array, bias: Array, g: Mapping[str, Array]) -> None:
+        super().gradients(tape, weight, bias, g)
+        if self.reset_after and f"bias_hh_l{self.k}" in g:
+            g[f"bias_hh_l{self.k}"][2 * self.H :] = tape.totals[0][: self.H]
 
 
 class LSTM(Layer):
@@ -245,7 +261,7 @@ class LSTM(Layer):
         self.hh, self.hh_back = zeros(self.D * self.G), zeros(self.G * self.D)
         self.weight_ch, self.peepholes = zeros(3, self.D), peepholes
 
-    def work(self, T: int, B: int) -> list[tuple[int, ...]]:
+    def totals(self, B: int) -> list[tuple[int, ...]]:
         return [(B, self.D), (3, self.D)]  # gradients of c and of the peepholes
 
     def pack_recurrence(self, p: Mapping[str, Array]) -> None:
@@ -255,23 +271,24 @@ class LSTM(Layer):
         if self.peepholes:
             self.weight_ch[:, : self.H] = p[f"weight_ch_l{self.k}"].reshape(3, self.H)
 
-    def recur(self, tape: Tape, T: int) -> None:
-        lstm.forward(self.multiply, tape.z[:T], *tape.states, self.hh, self.weight_ch)
+    def recur(self, tape: Tape, begin: int, end: int) -> None:
+        h, c = tape.states
+        z, packed = tape.z[begin:end], (self.hh, self.weight_ch)
+        lstm.forward(self.multiply, z, h[begin:], c[begin:], *packed)
 
-    def recur_back(self, tape: Tape, T: int) -> None:
-        z, c, dc = tape.z[:T], tape.states[1], tape.work[0]
-        dc[:] = 0
-        lstm.backward(self.multiply, z, c, tape.dh, dc, self.hh_back, self.weight_ch)
+    def recur_back(self, tape: Tape, begin: int, end: int, T: int) -> None:
+        where, c, dc = (self.multiply, begin, end), tape.states[1], tape.totals[0]
+        lstm.backward(*where, tape.z, c, tape.dh, dc, self.hh_back, self.weight_ch)
 
-    def gradients(
-        self, tape: Tape, T: int, weight: Array, bias: Array, g: Mapping[str, Array]
-    ) -> None:
-        super().gradients(tape, T, weight, bias, g)
+    def add_gradients(self, tape: Tape, begin: int, end: int) -> None:
+        super().add_gradients(tape, begin, end)
         if self.peepholes:
-            d_ch = tape.work[1]
-            d_ch[:] = 0
-            lstm.peephole_gradient(tape.z[:T], tape.states[1], d_ch)
-            g[f"weight_ch_l{self.k}"].reshape(3, self.H)[:] = d_ch[:, : self.H]
+            lstm.peephole_gradient(tape.z[begin:end], tape.states[1][begin:], tape.totals[1])
+
+    def gradients(self, tape: Tape, weight: Array, bias: Array, g: Mapping[str, Array]) -> None:
+        super().gradients(tape, weight, bias, g)
+        if self.peepholes:
+            g[f"weight_ch_l{self.k}"].reshape(3, self.H)[:] = tape.totals[1][:, : self.H]
 
 
 class LRU(Layer):
@@ -287,7 +304,7 @@ class LRU(Layer):
         self.c, self.c_back = zeros(2 * D * D), zeros(2 * D * D)
         self.l = zeros(2, D)
 
-    def work(self, T: int, B: int) -> list[tuple[int, ...]]:
+    def totals(self, B: int) -> list[tuple[int, ...]]:
         return [(2, self.D)]  # the gradient of l
 
     def own(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -314,25 +331,26 @@ class LRU(Layer):
         matmul.pack(self.weight_hh.T, self.c)
         matmul.pack(self.weight_hh, self.c_back)
 
-    def recur(self, tape: Tape, T: int) -> None:
-        lru.forward(self.multiply, tape.z[:T], *tape.states, self.l, self.c)
+    def recur(self, tape: Tape, begin: int, end: int) -> None:
+        h, s = tape.states
+        lru.forward(self.multiply, tape.z[begin:end], h[begin:], s[begin:], self.l, self.c)
 
-    def recur_back(self, tape: Tape, T: int) -> None:
-        dl = tape.work[0]
-        dl[:] = 0
-        lru.backward(self.multiply, tape.z[:T], *tape.states, tape.dh, self.l, dl, self.c_back)
+    def recur_back(self, tape: Tape, begin: int, end: int, T: int) -> None:
+        where, dl = (self.multiply, begin, end, T), tape.totals[0]
+        lru.backward(*where, tape.z, *tape.states, tape.dh, self.l, dl, self.c_back)
 
-    def gradients(
-        self, tape: Tape, T: int, weight: Array, bias: Array, g: Mapping[str, Array]
-    ) -> None:
+    def add_gradients(self, tape: Tape, begin: int, end: int) -> None:
+        do = tape.z[begin:end].reshape(-1, self.G)
+        s = tape.states[1][begin + 1 : end + 1].reshape(-1, 2 * self.D)
+        self.transposed(tape, do, 2 * self.D, s, tape.d_hh)
+
+    def gradients(self, tape: Tape, weight: Array, bias: Array, g: Mapping[str, Array]) -> None:
         g, D, H = self.own(g), self.D, self.H
         real, imaginary, direct = weight
         g["B_re"][:], g["B_im"][:], g["D"][:] = self.gamma * real, self.gamma * imaginary, direct
         g["gamma_log"][:] = (weight[:2] * self.gamma * self.B).sum((0, 2))
-        do, s = tape.z[:T].reshape(-1, self.G), tape.states[1][1 : T + 1].reshape(-1, 2 * D)
-        self.transposed(tape, do, 2 * D, s, tape.d_hh)
         g["C_re"][:], g["C_im"][:] = tape.d_hh[:H, :H], -tape.d_hh[:H, D : D + H]
-        dl = tape.work[0][:, :H]
+        dl = tape.totals[0][:, :H]
         for name, slope in (("nu_log", self.d_nu), ("theta_log", self.d_theta)):
             g[name][:] = dl[0] * slope.real + dl[1] * slope.imag
         if "bias" in g:

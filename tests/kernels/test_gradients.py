@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import streamrnn as srnn
-from streamrnn import bptt
+from streamrnn import bptt, layers
 from streamrnn.kernels.network import padded
 from streamrnn.kernels.training import loss
 from tests import naive
@@ -40,12 +40,15 @@ def in_float64(model, parameters, x, target):
 
 @pytest.mark.parametrize("make", naive.MODELS, ids=lambda make: str(make(1, 1))[:70])
 @pytest.mark.parametrize(
-    ("layers", "output_size", "bias", "tokens"),
+    ("num_layers", "output_size", "bias", "tokens"),
     [(2, 3, True, False), (1, None, False, False), (2, 17, True, True)],
 )
-def test_gradients_equal_differences_in_float64(make, layers, output_size, bias, tokens):
+def test_gradients_equal_differences_in_float64(
+    make, num_layers, output_size, bias, tokens, monkeypatch
+):
+    monkeypatch.setattr(layers, "BLOCK", 2 * B * 48)  # blocks of some steps, or of a single one
     generator = np.random.default_rng(0)
-    model = make(4, 17, output_size, num_layers=layers, bias=bias, tokens=tokens)
+    model = make(4, 17, output_size, num_layers=num_layers, bias=bias, tokens=tokens)
     x = generator.integers(-1, 4, (T, B)) if tokens else generator.normal(size=(T, B, 4))
     target = generator.normal(size=(T, B, model.outputs))
     value, g = mean_squared_error(model, x, target)

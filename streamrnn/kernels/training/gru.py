@@ -54,20 +54,20 @@ def forward(multiply, z, n_h, h, weight_rz, weight_n, bias_n, reset_after):
 
 
 @jit
-def backward(multiply, z, n_h, h, dh, dr_h, weight_rz, weight_n, reset_after):
-    """z (T, B, 3D): the gates -> the gradient of what x added to them.
+def backward(multiply, begin, end, z, n_h, h, dh, dr_h, weight_rz, weight_n, reset_after):
+    """Steps end - 1 .. begin. z (T, B, 3D): the gates -> the gradient of what x added to them.
 
     n_h (T, B, D): with reset_after the gradient of W_hn h + b_hn, else left as it is.
     dh (T, B, D): gradient of h[t + 1]; what step t + 1 gives back is added to dh[t].
     dr_h (B, D): to work in; weight_rz, weight_n: packed (2D, D) and (D, D), not transposed
     """
-    T, B, G = z.shape
+    _, B, G = z.shape
     D = h.shape[2]
     w_rz, w_n = np.int64(weight_rz.ctypes.data), np.int64(weight_n.ctypes.data)
     zeros, work = np.zeros(D, np.float32), np.int64(dr_h.ctypes.data)
     nothing = np.int64(zeros.ctypes.data)
     one = splat(ONE)
-    for t in range(T - 1, -1, -1):
+    for t in range(end - 1, begin - 1, -1):
         z_t = np.int64(z.ctypes.data) + 4 * t * B * G
         m_t = np.int64(n_h.ctypes.data) + 4 * t * B * D
         h_t = np.int64(h.ctypes.data) + 4 * t * B * D

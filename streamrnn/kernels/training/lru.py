@@ -40,26 +40,28 @@ def forward(multiply, z, h, s, l, weight_c):
 
 
 @jit
-def backward(multiply, z, h, s, dh, l, dl, weight_c):
-    """z (T, B, 3D) receives the gradient of what x added; dl (2, D) += that of l.
+def backward(multiply, begin, end, T, z, h, s, dh, l, dl, weight_c):
+    """Steps end - 1 .. begin of T: z (T, B, 3D) receives the gradient of what x added.
 
-    dh (T, B, D): gradient of h[t + 1]; weight_c: packed (D, 2D), not transposed
+    dh (T, B, D): gradient of h[t + 1]; dl (2, D) += that of l
+    weight_c: packed (D, 2D), not transposed
     """
-    T, B, G = z.shape
+    _, B, G = z.shape
     D = h.shape[2]
     z_0, s_0, w = np.int64(z.ctypes.data), np.int64(s.ctypes.data), np.int64(weight_c.ctypes.data)
     h_1, dh_0 = np.int64(h.ctypes.data) + 4 * B * D, np.int64(dh.ctypes.data)
-    for n in range(T * B):
+    for n in range(begin * B, end * B):
         at = z_0 + 4 * n * G
         for j in range(0, D, LANES):
             y = load(h_1, n * D + j)
             store(at, 2 * D + j, load(dh_0, n * D + j) * (splat(ONE) - y * y))
             store(at, j, splat(ZERO))
             store(at, D + j, splat(ZERO))
-    call(multiply, (z_0 + 8 * D, G, T * B, D, w, 2 * D, z_0, G, z_0, G))
+    z_b = z_0 + 4 * begin * B * G
+    call(multiply, (z_b + 8 * D, G, (end - begin) * B, D, w, 2 * D, z_b, G, z_b, G))
     re, d_re = np.int64(l.ctypes.data), np.int64(dl.ctypes.data)
     im, d_im = re + 4 * D, d_re + 4 * D
-    for n in range(T * B - 1, -1, -1):
+    for n in range(end * B - 1, begin * B - 1, -1):
         at, before = z_0 + 4 * n * G, s_0 + 8 * n * D
         later = at + 4 * B * G
         for j in range(0, D, LANES):

@@ -47,18 +47,18 @@ def forward(multiply, z, h, c, weight_hh, p):
 
 
 @jit
-def backward(multiply, z, c, dh, dc, weight_hh, p):
-    """z (T, B, 4D): the gates -> the gradient of what was added to them.
+def backward(multiply, begin, end, z, c, dh, dc, weight_hh, p):
+    """Steps end - 1 .. begin. z (T, B, 4D): the gates -> the gradient of what was added to them.
 
     dh (T, B, D): gradient of h[t + 1]; what step t + 1 gives back is added to dh[t].
-    dc (B, D): gradient of c[T], in the end that of c[0]; weight_hh: packed (4D, D).
+    dc (B, D): gradient of c[end], in the end that of c[begin]; weight_hh: packed (4D, D).
     """
-    T, B, G = z.shape
+    _, B, G = z.shape
     D = c.shape[2]
     w, p_i = np.int64(weight_hh.ctypes.data), np.int64(p.ctypes.data)
     p_f, p_o = p_i + 4 * D, p_i + 8 * D
     one = splat(ONE)
-    for t in range(T - 1, -1, -1):
+    for t in range(end - 1, begin - 1, -1):
         z_t = np.int64(z.ctypes.data) + 4 * t * B * G
         c_t = np.int64(c.ctypes.data) + 4 * t * B * D
         dh_t, dc_t = np.int64(dh.ctypes.data) + 4 * t * B * D, np.int64(dc.ctypes.data)

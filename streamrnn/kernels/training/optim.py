@@ -13,21 +13,18 @@ ONE = np.float32(1)
 
 @jit
 def norm(g):
-    """The Euclidean norm, summed in float64 in eight strands."""
-    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
-    whole = g.size - g.size % 8
-    for i in range(0, whole, 8):
-        s0 += np.float64(g[i]) * g[i]
-        s1 += np.float64(g[i + 1]) * g[i + 1]
-        s2 += np.float64(g[i + 2]) * g[i + 2]
-        s3 += np.float64(g[i + 3]) * g[i + 3]
-        s4 += np.float64(g[i + 4]) * g[i + 4]
-        s5 += np.float64(g[i + 5]) * g[i + 5]
-        s6 += np.float64(g[i + 6]) * g[i + 6]
-        s7 += np.float64(g[i + 7]) * g[i + 7]
-    for i in range(whole, g.size):
-        s0 += np.float64(g[i]) * g[i]
-    return np.sqrt(((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)))
+    """The Euclidean norm, in float64, in 16 sums over every 16th number."""
+    sums = np.zeros(16)
+    whole = g.size - g.size % 16
+    for i in range(0, whole, 16):
+        for l in range(16):
+            sums[l] += np.float64(g[i + l]) * np.float64(g[i + l])
+    for l in range(g.size - whole):
+        sums[l] += np.float64(g[whole + l]) * np.float64(g[whole + l])
+    total = 0.0
+    for l in range(16):
+        total += sums[l]
+    return np.sqrt(total)
 
 
 @jit

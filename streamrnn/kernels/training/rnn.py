@@ -31,15 +31,15 @@ def forward(multiply, z, h, weight_hh, relu):
 
 
 @jit
-def backward(multiply, z, h, dh, weight_hh, relu):
-    """z (T, B, D) receives the gradient of what was added.
+def backward(multiply, begin, end, z, h, dh, weight_hh, relu):
+    """Steps end - 1 .. begin. z (T, B, D) receives the gradient of what was added.
 
     dh (T, B, D): gradient of h[t + 1]; what step t + 1 gives back is added to dh[t].
     weight_hh: packed (D, D), not transposed
     """
-    T, B, D = z.shape
+    _, B, D = z.shape
     w = np.int64(weight_hh.ctypes.data)
-    for t in range(T - 1, -1, -1):
+    for t in range(end - 1, begin - 1, -1):
         z_t = np.int64(z.ctypes.data) + 4 * t * B * D
         h_t = np.int64(h.ctypes.data) + 4 * (t + 1) * B * D
         dh_t = np.int64(dh.ctypes.data) + 4 * t * B * D
