@@ -238,24 +238,34 @@ class LRU(Model):
         return start
 
 
-def from_torch(state_dict: Mapping[str, Any], *, tokens: bool = False) -> Model:
+def from_torch(
+    state_dict: Mapping[str, Any], *, tokens: bool = False, nonlinearity: str = "tanh"
+) -> Model:
     """A model from the state_dict of nn.RNN, nn.GRU or nn.LSTM, alone or followed by one nn.Linear.
 
     Any num_layers, with or without bias, whatever the modules were called. tokens: the network was
-    trained on one-hot vectors, and is to be stepped by their index. An nn.RNN is taken to use tanh,
-    its default: the state_dict does not say.
+    trained on one-hot vectors, and is to be stepped by their index. nonlinearity: an nn.RNN's,
+    "tanh" or "relu", which the state_dict does not say.
 
     Raises FormatError for what cannot be streamed or is not one of these.
     """
     description = torch.read(state_dict)
     kinds: dict[int, type[Model]] = {1: RNN, 3: GRU, 4: LSTM}
-    model = kinds[description.gates](
+    kind = kinds[description.gates]
+    variant: dict[str, Any] = {"nonlinearity": nonlinearity} if kind is RNN else {}
+    if not variant and nonlinearity != "tanh":
+        raise ValueError(
+            f"nonlinearity is {nonlinearity!r}, but the state_dict is of an nn.{kind.__name__}: "
+            "only an nn.RNN has one"
+        )
+    model = kind(
         description.input_size,
         description.hidden_size,
         description.output_size,
         num_layers=description.num_layers,
         bias=description.bias,
         tokens=tokens,
+        **variant,
     )
     for name, array in description.parameters.items():
         try:

@@ -14,23 +14,28 @@ VECTORS = Path(__file__).parent / "vectors"
 TOLERANCE = 1e-5  # over 1000 steps
 
 
-@pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
-def test_outputs_equal_the_recorded_ones_of_torch(kind):
-    tensors = load_file(VECTORS / f"torch_{kind}.safetensors")
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm", "rnn_relu"])
+def test_outputs_equal_the_recorded_ones_of_torch(name):
+    tensors = load_file(VECTORS / f"torch_{name}.safetensors")
     X, Y = tensors.pop("X"), tensors.pop("Y")
-    model = from_torch(tensors)
+    kind, _, nonlinearity = name.partition("_")
+    model = from_torch(tensors, nonlinearity=nonlinearity or "tanh")
     assert type(model).__name__ == kind.upper() and model.num_layers == 2
     np.testing.assert_allclose(model.run(X), Y, rtol=0, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("RNN", {}), ("RNN", {"nonlinearity": "relu"}), ("GRU", {}), ("LSTM", {})],
+    ids=["RNN", "RNN relu", "GRU", "LSTM"],
+)
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("readout", [None, True, False])
-def test_outputs_equal_torch_where_it_is_installed(kind, num_layers, bias, readout):
+def test_outputs_equal_torch_where_it_is_installed(kind, options, num_layers, bias, readout):
     torch = pytest.importorskip("torch", reason="torch is not installed; recorded vectors are used")
     torch.manual_seed(1)
-    cell = getattr(torch.nn, kind)(5, 48, num_layers=num_layers, bias=bias)
+    cell = getattr(torch.nn, kind)(5, 48, num_layers=num_layers, bias=bias, **options)
     parts = {"cell": cell}
     if readout is not None:
         parts["readout"] = torch.nn.Linear(48, 3, bias=readout)
@@ -38,8 +43,19 @@ def test_outputs_equal_torch_where_it_is_installed(kind, num_layers, bias, reado
     with torch.no_grad():
         Y = cell(X)[0] if readout is None else parts["readout"](cell(X)[0])
     state_dict = torch.nn.ModuleDict(parts).state_dict()
-    model = from_torch(state_dict)
+    model = from_torch(state_dict, **options)
     np.testing.assert_allclose(model.run(X.numpy()), Y.numpy(), rtol=0, atol=TOLERANCE)
+
+
+def test_a_nonlinearity_that_the_module_cannot_have_is_refused():
+    with pytest.raises(ValueError, match=re.escape("nonlinearity is 'gelu', expected 'tanh' or")):
+        from_torch(
+            {"weight_ih_l0": np.ones((4, 2)), "weight_hh_l0": np.eye(4)}, nonlinearity="gelu"
+        )
+    with pytest.raises(
+        ValueError, match=re.escape("nonlinearity is 'relu', but the state_dict is")
+    ):
+        from_torch(lstm(), nonlinearity="relu")
 
 
 def lstm(H=4, I=2, **more):

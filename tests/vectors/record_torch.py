@@ -4,6 +4,7 @@ A file each: the state_dict of two layers and a linear readout, X (1000, 3) and 
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -11,9 +12,9 @@ from safetensors.torch import save_file
 HERE = Path(__file__).parent
 
 
-def record(kind: str) -> None:
+def record(name: str, kind: str, **options: Any) -> None:
     torch.manual_seed(0)
-    cell = getattr(torch.nn, kind)(3, 16, num_layers=2)
+    cell = getattr(torch.nn, kind)(3, 16, num_layers=2, **options)
     linear = torch.nn.Linear(16, 2)
     X = torch.randn(1000, 3)
     with torch.no_grad():
@@ -21,9 +22,10 @@ def record(kind: str) -> None:
     tensors = {f"cell.{name}": tensor for name, tensor in cell.state_dict().items()}
     tensors |= {f"linear.{name}": tensor for name, tensor in linear.state_dict().items()}
     metadata = {"made by": "tests/vectors/record_torch.py", "torch": torch.__version__}
-    save_file(tensors | {"X": X, "Y": Y}, HERE / f"torch_{kind.lower()}.safetensors", metadata)
+    save_file(tensors | {"X": X, "Y": Y}, HERE / f"torch_{name}.safetensors", metadata)
 
 
 if __name__ == "__main__":
     for kind in ("RNN", "GRU", "LSTM"):
-        record(kind)
+        record(kind.lower(), kind)
+    record("rnn_relu", "RNN", nonlinearity="relu")
