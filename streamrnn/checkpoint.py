@@ -74,7 +74,7 @@ def save(
     texts = dict(getattr(what, "metadata", {})) | dict(metadata or {})
     header = {"streamrnn": json.dumps(description), "metadata": json.dumps(texts)}
     contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    _write(Path(path), safetensors.numpy.save(contiguous, metadata=header))
+    write(Path(path), safetensors.numpy.save(contiguous, metadata=header))
 
 
 def _describe(step: Any, dtype: str) -> tuple[dict[str, Any], Tensors]:
@@ -90,7 +90,8 @@ def _describe(step: Any, dtype: str) -> tuple[dict[str, Any], Tensors]:
     return {"kind": type(step).__name__, "config": step.config}, tensors
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole: an old one at `path` stays until the new one is complete."""
     # In the same folder, since a rename is atomic only within one file system.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
