@@ -30,6 +30,7 @@ from streamrnn.vocabulary import Vocabulary, legal
 RANKS = 5  # how many of the likeliest next tokens are told
 WINDOW = 1000  # tokens over which the running mean of the surprise forgets
 BLOCK = 256  # rows whose logits are held at once
+Fields = list[tuple[str, int | tuple[int, ...]]]
 PART = 1 << 16  # tokens of a text that are read at once
 
 
@@ -66,11 +67,10 @@ class Reader:
         self.model = model
         self.vocabulary = vocabulary
         # The model's own fields first: its `advance` then works on these rows as on its own.
-        fields: list[tuple[str, int | tuple[int, ...]]] = [
-            (name, model.layout[name].shape) for name in model.cell.state
-        ]
-        self._at = sum(math.prod(model.layout[name].shape) for name, _ in fields)
-        self.layout = padded([*fields, ("log_p", V), ("bits", 1), ("count", 1)], np.float32)
+        own: Fields = [(name, model.layout[name].shape) for name in model.cell.state]
+        self._at = sum(math.prod(model.layout[name].shape) for name, _ in own)
+        self.fields: Fields = [*own, ("log_p", V), ("bits", 1), ("count", 1)]
+        self.layout = padded(self.fields, np.float32)
         self._other = np.float32(np.nan if vocabulary.other is None else vocabulary.other)
 
     def __repr__(self) -> str:
@@ -96,7 +96,7 @@ class Reader:
     ) -> None:
         """Read token x[n] (1,) on stream rows[n] and write y[n] (12,); see `Step`."""
         V = len(self.vocabulary)
-        tokens = np.where(legal(x, V) | np.isnan(x), x, self._other)
+        tokens = self.tokens(x)
         logits = np.empty((min(BLOCK, len(x)), V), np.float32)
         for start in range(0, len(x), BLOCK):
             block = slice(start, start + BLOCK)
@@ -111,6 +111,10 @@ class Reader:
                 logits,
                 y[block],
             )
+
+    def tokens(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Numbers as the ids they are read as: the unknown's, or NaN, where a number is none."""
+        return np.where(legal(x, len(self.vocabulary)) | np.isnan(x), x, self._other)
 
     @property
     def num_layers(self) -> int:

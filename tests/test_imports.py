@@ -24,7 +24,7 @@ ORDER = [
     {"batches", "examples"},
     {"train"},
     {"text"},
-    {"charrnn"},
+    {"charrnn", "learner"},
     {"streams"},
     {"demos"},
 ]

@@ -10,6 +10,7 @@ from streamrnn.streams.recorded import replay, text
 from streamrnn.streams.refused import LastRefused, Refused
 from streamrnn.streams.sources import Source
 from streamrnn.streams.tail import follow, stdin
+from streamrnn.streams.tokens import Reading, tokens
 
 __all__ = [
     "NOT_SAMPLED",
@@ -19,6 +20,7 @@ __all__ = [
     "Picture",
     "Pipeline",
     "Point",
+    "Reading",
     "Refused",
     "Result",
     "Rule",
@@ -32,4 +34,5 @@ __all__ = [
     "rnn",
     "stdin",
     "text",
+    "tokens",
 ]
