@@ -37,12 +37,13 @@ class PageHook(BuildHookInterface):  # type: ignore[type-arg]
             self.run(
                 "node",
                 str(self.web / "node_modules" / "esbuild" / "bin" / "esbuild"),
-                "src/main.ts",
+                "app=src/main.ts",
+                "views=src/views.ts",  # loaded by the page when one of them is opened
                 "--bundle",
                 "--minify",
                 "--format=esm",
                 "--target=es2022",
-                f"--outfile={self.bundle}",
+                f"--outdir={self.bundle.parent}",
             )
 
     def run(self, program: str, *arguments: str) -> None:

@@ -14,6 +14,7 @@ FILES = {
     "/index.html": ("index.html", "text/html; charset=utf-8"),
     "/style.css": ("style.css", "text/css; charset=utf-8"),
     "/dist/app.js": ("dist/app.js", "text/javascript; charset=utf-8"),
+    "/dist/views.js": ("dist/views.js", "text/javascript; charset=utf-8"),
     "/dist/app.css": ("dist/app.css", "text/css; charset=utf-8"),
     "/favicon.svg": ("favicon.svg", "image/svg+xml"),
 }

@@ -34,10 +34,13 @@ BUILT = pages.read("dist/app.js") is not None
         ("/", "text/html; charset=utf-8"),
         ("/index.html", "text/html; charset=utf-8"),
         ("/favicon.svg", "image/svg+xml"),
-        pytest.param(
-            "/dist/app.js",
-            "text/javascript; charset=utf-8",
-            marks=pytest.mark.skipif(not BUILT, reason="the page is not built"),
+        *(
+            pytest.param(
+                script,
+                "text/javascript; charset=utf-8",
+                marks=pytest.mark.skipif(not BUILT, reason="the page is not built"),
+            )
+            for script in ("/dist/app.js", "/dist/views.js")
         ),
     ],
 )

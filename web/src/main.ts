@@ -8,6 +8,7 @@ import { createFeed } from "./feed";
 import { listenToGestures } from "./gestures";
 import { fillHelp, listenToKeys, type Key } from "./keys";
 import { chosenLines, createPanels, viewOf } from "./panels";
+import type { Picture } from "./protocol";
 import { createRail } from "./rail";
 import { copyText, fileName, newestAsText, saveCsv, savePng } from "./save";
 import { sceneOf, shownRow, timeOf, xOf, type Scene } from "./scene";
@@ -24,6 +25,7 @@ let shown: Shown = parseAddress(location.hash);
 let cursor: { row: number } | { x: number } | null = null; // the keyboard's stays with a row, the mouse's with a place
 let pinned: number | null = null; // row of the text where the caret stays when the mouse leaves
 let paused: number | null = null; // rows there were when drawing was paused
+let pausedPicture: Picture | null = null;
 let look: Look;
 let scene: Scene | null = null;
 let requested = false;
@@ -52,6 +54,8 @@ const panels = createPanels({
     stop: () => feed.stop(),
     reset: (key) => feed.reset(key),
   },
+  explain: () => feed.explain(),
+  loaded: request,
 });
 const rail = createRail(choose, () => {
   railChanged = true;
@@ -93,7 +97,10 @@ function frame(): void {
   const series = stream === null ? null : feed.series(stream.key);
   if (paused !== null && (series === null || paused <= series.first)) paused = null; // what was frozen is gone
   scene = stream === null || series === null ? null : sceneOf(stream, series, shown, paused, shown.zone);
-  if (scene !== null) scene.cursor = cursorRow(scene);
+  if (scene !== null) {
+    scene.cursor = cursorRow(scene);
+    scene.picture = paused === null ? feed.picture(scene.stream.key) : pausedPicture;
+  }
   const face = faceOf(feed, shown.stream, scene);
   drawFace(face, feed, shown.stream);
   statusBar.draw(feed, stream, paused === null || series === null ? null : series.total - paused, shown.zone);
@@ -174,6 +181,7 @@ function goLive(): void {
 function togglePause(): void {
   const series = scene?.series;
   paused = paused === null && series !== undefined ? series.total : null;
+  pausedPicture = scene?.picture ?? null;
   railChanged = true;
   request();
 }

@@ -7,13 +7,13 @@ import { drawChosen } from "./chosen";
 import { element } from "./dom";
 import { createGuesses } from "./guesses";
 import { createHeatmap } from "./heatmap";
-import { drawHow } from "./how";
 import { linesOf, usualChoices, type Line } from "./lines";
 import { createReadout } from "./readout";
 import { xOf, type Plot, type Scene } from "./scene";
 import { createStrip } from "./strip";
 import { createTabs, viewsOf } from "./tabs";
-import type { Written } from "./protocol";
+import { createLazy } from "./lazy";
+import type { Example, Written } from "./protocol";
 import type { Look } from "./theme";
 import { createTokenPane } from "./tokens";
 import { createTwin } from "./twin";
@@ -41,6 +41,8 @@ export interface PanelListener {
   chooseUnit(unit: number): void;
   colourBy(surprise: boolean): void;
   readonly ask: Ask;
+  explain(): Example | null; // asks for it when it is not there
+  loaded(): void; // a view that was asked for can be drawn
 }
 
 export function viewOf(scene: Scene, shown: Shown): View {
@@ -66,7 +68,7 @@ export function createPanels(listener: PanelListener): Panels {
   for (const choice of colourings) choice.addEventListener("click", () => listener.colourBy(choice.value === "surprise"));
   const speak = createTwin();
   const cursorLine = element("cursor-line");
-  let explained: Kind | null = null;
+  const lazy = createLazy(listener.loaded);
   let numbers: { at: number; scene: Scene; shown: Shown; look: Look } | null = null;
   let lines: Line[] = [];
   let linesFor: [Kind, Look, string] | null = null;
@@ -130,9 +132,11 @@ export function createPanels(listener: PanelListener): Panels {
         case "text":
           drawText(scene, shown, look);
           break;
+        case "picture":
+          lazy()?.drawPicture(scene, look);
+          break;
         case "how":
-          if (explained !== scene.kind) drawHow(scene.kind);
-          explained = scene.kind;
+          lazy()?.drawHow(scene, listener.explain());
           break;
       }
     },

@@ -2,6 +2,7 @@
 
 import type { Kind, Stream } from "./catalogue";
 import type { Zone } from "./format";
+import type { Picture } from "./protocol";
 import type { Series } from "./series";
 import { limits, type Span } from "./span";
 
@@ -19,6 +20,7 @@ export interface Scene {
   newest: number; // newest row that is a sample, -1: none
   cursor: number; // row under the cursor, -1: none
   zone: Zone;
+  picture: Picture | null; // what it looks like
 }
 
 /** `paused`: how many rows there were when drawing was paused, null: it goes on. */
@@ -32,7 +34,7 @@ export function sceneOf(stream: Stream, series: Series, span: Span, paused: numb
   const { min, max } = limits(span, series, now, ahead);
   const from = Math.max(begin, series.rowAt(min, begin, end) - 1);
   const to = Math.min(end, series.rowAt(max, begin, end) + 1);
-  return { stream, kind, series, begin, end, from, to, min, max, now, newest, cursor: -1, zone };
+  return { stream, kind, series, begin, end, from, to, min, max, now, newest, cursor: -1, zone, picture: null };
 }
 
 /** Left edge and width of the plotting area in CSS pixels: the same in every panel. */

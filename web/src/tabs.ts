@@ -1,4 +1,4 @@
-// The views of a stream, as tabs; a stream of text has one more.
+// The views of a stream, as tabs; a stream of text or with pictures has one more.
 
 import type { View } from "./address";
 import type { Kind } from "./catalogue";
@@ -9,8 +9,9 @@ export interface Tabs {
 }
 
 export function viewsOf(kind: Kind): View[] {
+  const own: View[] = kind.pictured ? ["picture"] : [];
   const state: View[] = kind.units > 0 ? ["state"] : [];
-  return kind.kind === "tokens" ? ["text", "forecast", ...state, "how"] : ["forecast", ...state, "how"];
+  return [...own, ...(kind.kind === "tokens" ? ["text" as const] : []), "forecast", ...state, "how"];
 }
 
 export function createTabs(open: (view: View) => void): Tabs {
@@ -39,6 +40,7 @@ export function createTabs(open: (view: View) => void): Tabs {
       element("tab-forecast").textContent = kind.kind === "tokens" ? "Surprise" : "Forecast";
       element("main").dataset.view = view;
       element("stack").hidden = view !== "forecast" && view !== "state";
+      element("picture").hidden = view !== "picture";
       element("text").hidden = view !== "text";
       element("how").hidden = view !== "how";
     },

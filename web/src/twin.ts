@@ -4,10 +4,12 @@ import { decimalsOf } from "./decimals";
 import { element, write } from "./dom";
 import { moment, number, withUnit } from "./format";
 import { glyph, vocabularyText } from "./glyph";
+import type { Picture } from "./protocol";
 import { reasonOf, type Scene } from "./scene";
 
 const EVERY_MS = 5000;
 const ALARM_ROWS = 2000;
+const MOST_POINTS = 8;
 
 export function createTwin(): (scene: Scene) => void {
   const twin = element("twin");
@@ -18,8 +20,16 @@ export function createTwin(): (scene: Scene) => void {
     if (!due || scene.newest < 0) return;
     saidAt = performance.now();
     saidOf = scene.stream.key;
-    write(twin, scene.kind.kind === "tokens" ? tokensInWords(scene) : sensorInWords(scene));
+    const { kind, picture } = scene;
+    const words = kind.kind === "tokens" ? tokensInWords(scene) : sensorInWords(scene);
+    write(twin, picture === null ? words : pictureInWords(scene.stream.key, picture));
   };
+}
+
+function pictureInWords(key: string, { text, truth, points }: Picture): string {
+  const right = truth === "" ? "" : text === truth ? " That is right." : ` It should be: ${truth}.`;
+  const places = points.slice(0, MOST_POINTS).map(({ name, label }) => `${name} ${label}`);
+  return `${key} says: ${text === "" ? "nothing yet" : text}.${right} ${places.join(", ")}`;
 }
 
 function sensorInWords(scene: Scene): string {

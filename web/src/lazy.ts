@@ -1,0 +1,29 @@
+// Loads the views that most visits do not open.
+
+import type * as views from "./views";
+
+const MODULE: string = "/dist/views.js";
+const AGAIN_MS = 2000;
+
+export interface LazyViews {
+  drawPicture: ReturnType<typeof views.createPicture>;
+  drawHow: ReturnType<typeof views.createHow>;
+}
+
+/** Gives the views, or null while they are on their way; `loaded` is called when they are there. */
+export function createLazy(loaded: () => void): () => LazyViews | null {
+  let made: LazyViews | null = null;
+  let askedAt = -Infinity;
+  async function load(): Promise<void> {
+    const { createPicture, createHow } = (await import(MODULE)) as typeof views;
+    made = { drawPicture: createPicture(), drawHow: createHow() };
+    loaded();
+  }
+  return () => {
+    if (made === null && performance.now() - askedAt > AGAIN_MS) {
+      askedAt = performance.now();
+      load().catch(() => undefined); // the server is gone: asked again as long as the view is open
+    }
+    return made;
+  };
+}

@@ -1,0 +1,4 @@
+// Views that are loaded when somebody opens them, so that the page itself comes up sooner.
+
+export { createHow } from "./how";
+export { createPicture } from "./picture";
