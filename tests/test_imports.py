@@ -20,7 +20,7 @@ ORDER = [
     {"bank"},
     {"checkpoint", "evaluate"},
     {"layers", "modes", "optimizers"},
-    {"bptt"},
+    {"bptt", "sequences"},
     {"batches", "examples"},
     {"train"},
     {"text"},

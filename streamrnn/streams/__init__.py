@@ -2,6 +2,7 @@
 
 from streamrnn.streams.batch import Batch, event_time
 from streamrnn.streams.groups import NOT_SAMPLED, Group, Result, Rule
+from streamrnn.streams.marked import Marked
 from streamrnn.streams.metrics import host
 from streamrnn.streams.nodes import detect, forecast, rnn
 from streamrnn.streams.picture import Picture, Point
@@ -17,6 +18,7 @@ __all__ = [
     "Batch",
     "Group",
     "LastRefused",
+    "Marked",
     "Picture",
     "Pipeline",
     "Point",

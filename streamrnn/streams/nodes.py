@@ -3,7 +3,8 @@
     source.rnn(model).sink(print)
 
 A node takes one stream's samples as numbers (one channel), rows (C,) or arrays of consecutive rows
-(T, C), or a Batch of many streams, and emits the same shape. An element that it cannot take is
+(T, C), or a Batch of many streams, and emits the same shape. With `mode=` the stream consists of
+sequences (marked.py), and a node emits what counts of each. An element that it cannot take is
 refused: counted, logged, reported to `on_refused`, and the stream goes on. Raising would not do: an
 exception in a streamz graph stops the source for good, while `source.stopped` stays False.
 
@@ -23,8 +24,11 @@ from streamz import Stream
 from streamrnn.bank import Bank
 from streamrnn.detect import Detection, Detections, Detector
 from streamrnn.forecast import Forecast, Forecaster
+from streamrnn.model import Model
+from streamrnn.sequences import Sequences
 from streamrnn.step import Step, scalar
 from streamrnn.streams.batch import Batch
+from streamrnn.streams.marked import Marked, answer, rows_of
 from streamrnn.streams.refused import Refusals, Refused, failed, shown
 
 
@@ -43,13 +47,40 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
     [(1,), (2, 1)]
 
     key    the stream in the bank that elements without keys belong to
+    mode   the stream consists of sequences, which are one_to_one, one_to_many, many_to_one,
+           many_to_many or synced; `Marked` elements say where they start and end
+    classes, end, length   with mode: as of `Sequences`; what is written has at most `length` rows
+
+    >>> from streamrnn.streams import Marked
+    >>> found = source.rnn(srnn.GRU(2, 8, 3), mode="many_to_one").sink_to_list()
+    >>> source.emit([0.5, 1.0])
+    >>> source.emit(Marked([0.2, 0.1], end=True))
+    >>> [y.shape for y in found]
+    [(3,)]
     """
 
     def __init__(
-        self, upstream: Stream, model: Step | Bank, *, key: Hashable = "", **kwargs: Any
+        self,
+        upstream: Stream,
+        model: Step | Bank,
+        *,
+        key: Hashable = "",
+        mode: str | None = None,
+        classes: bool = False,
+        end: int | None = None,
+        length: int = 100,
+        **kwargs: Any,
     ) -> None:
+        self.sequences: Sequences | None = None
+        if mode is not None:
+            if not isinstance(model, Model):
+                raise TypeError(f"mode is {mode!r}, which is for a model, got {model!r}")
+            if length < 1:
+                raise ValueError(f"length is {length}, expected a whole number of at least 1")
+            model = self.sequences = Sequences(model, mode, classes=classes, end=end)
         self.bank = model if isinstance(model, Bank) else Bank(model)
         self.key = key
+        self.length = length
         self._refusals = Refusals()
         super().__init__(upstream, **kwargs)
 
@@ -80,7 +111,8 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
             self._refusals.add(failed(self._where(), error, len(keys)))
             return []
         try:
-            return self._emit(self._element(x, y, ndim), metadata=metadata)
+            element = self._element(x, columns, y, ndim)
+            return [] if element is None else self._emit(element, metadata=metadata)
         except BaseException:
             # What came after failed: the element has not happened, and may be emitted again.
             bank.states[touched] = before
@@ -102,8 +134,13 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
 
     def _checked(self, x: Any) -> tuple[Sequence[Hashable], NDArray[Any], int]:
         """Keys (N,), columns (N, inputs) in the step's scalar dtype, and the dimensions of x."""
+        step = None if isinstance(x, Batch) else self.sequences
+        start = end = False
+        if step is not None and isinstance(x, Marked):
+            x, start, end = x
         array = _numbers(self.columns(x) if isinstance(x, Batch) else x)
-        ndim, shape, inputs = array.ndim, array.shape, self.bank.model.inputs
+        ndim, shape = array.ndim, array.shape
+        inputs = self.bank.model.inputs - (step is not None)  # without the column of marks
         if ndim < 2:
             array = array.reshape(1, -1)
         if array.ndim != 2 or array.shape[1] != inputs:
@@ -111,6 +148,8 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
                 f"expected {inputs} channel{'s' if inputs > 1 else ''}: a row ({inputs},) or "
                 f"consecutive rows (T, {inputs}), got shape {shape}"
             )
+        if step is not None:
+            array = rows_of(array, start, end, step, self.length)
         keys = x.keys if isinstance(x, Batch) else [self.key] * len(array)
         if len(keys) != len(array):
             raise ValueError(f"expected a key for each row, got {len(keys)} for {len(array)} rows")
@@ -121,9 +160,12 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
             raise ValueError("expected finite numbers or NaN, got an infinite one")
         return keys, columns, ndim
 
-    def _element(self, x: Any, y: NDArray[Any], ndim: int) -> Any:
+    def _element(self, x: Any, columns: NDArray[Any], y: NDArray[Any], ndim: int) -> Any:
+        """What is emitted for the element x, None: nothing."""
         if isinstance(x, Batch):
             return self.joined(x, y)
+        if self.sequences is not None:
+            return answer(columns, y, ndim, self.sequences)
         return self.shaped(y if ndim == 2 else y[0])
 
     def _where(self) -> str:
