@@ -163,9 +163,13 @@ class Learner:
         self.optimizer.update(state["parameters"], part.gradient, memory, self.optimizer.lr, step)
         self._take_on(state)
 
-    def reader(self, state: NDArray[Any]) -> Reader:
-        """A reader with what the stream of `state` has learned, which learns no more."""
-        self._take_on(state)
+    def reader(self, state: NDArray[Any] | None = None) -> Reader:
+        """A reader with what the stream of `state` has learned, which learns no more.
+
+        Without a state it is the stream that was stepped last.
+        """
+        if state is not None:
+            self._take_on(state)
         model = type(self._model)(**self._model.config)
         for name, array in self._model.parameters.items():
             model.parameters[name] = array
