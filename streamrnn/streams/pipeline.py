@@ -286,29 +286,31 @@ class Pipeline:
     def _parts(self, group: Group, batch: Batch) -> Iterator[Batch]:
         """The batch in events: a watched stream that repeats goes in rounds, to look in between."""
         size = max(1, COPY_BYTES // group.bank.model.layout.itemsize)
-        rounds = self._rounds(batch.keys)
-        if rounds is None and len(batch.keys) <= size:
-            yield batch
-            return
+        rounds = self._rounds(batch.keys, size)
         order = [np.arange(len(batch.keys))]
         if rounds is not None:
             order = [np.flatnonzero(rounds == n) for n in range(int(rounds.max()) + 1)]
+        streams = len(set(batch.keys))
+        if rounds is None and streams <= size:
+            yield batch
+            return
         for rows in order:
-            for start in range(0, len(rows), size):
-                part = rows[start : start + size]
+            most = len(rows) if streams <= size else size
+            for start in range(0, len(rows), most):
+                part = rows[start : start + most]
                 yield batch._replace(
                     keys=[batch.keys[n] for n in part], t=batch.t[part], x=batch.x[part]
                 )
 
-    def _rounds(self, keys: Any) -> NDArray[np.int64] | None:
-        """The round of each row (N,); None when one is enough."""
+    def _rounds(self, keys: Any, size: int) -> NDArray[np.int64] | None:
+        """The round of each row (N,); None when one is enough. Each copies up to `size` states."""
         if not self.watched:
             return None
         counts = Counter(key for key in keys if key in self.watched)
         most = max(counts.values(), default=0)
         if most <= 1:
             return None
-        stride = -(-most // ROUNDS)
+        stride = -(-most // min(ROUNDS, size))
         rounds = np.zeros(len(keys), np.int64)
         counts.clear()
         for n, key in enumerate(keys):
