@@ -13,11 +13,11 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Self, cast
-from urllib.parse import parse_qs
 
 import msgspec
 from websockets.asyncio.server import Server as Listener
@@ -32,14 +32,17 @@ from streamrnn_server import pages, protocol
 from streamrnn_server.access import Access
 from streamrnn_server.connections import Connection, farewell, header, select_subprotocol
 from streamrnn_server.hub import Hub
-from streamrnn_server.ingest import Ingest
+from streamrnn_server.ingest import Answer, Halted, Ingest, arguments
+from streamrnn_server.journal import Journal
 from streamrnn_server.live import Live
 from streamrnn_server.metrics import CONTENT_TYPE, Metrics
 from streamrnn_server.process import in_thread, on_signals
+from streamrnn_server.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
 SURVEY_S = 0.5
+UNANSWERED = 16  # messages of a sender that wait for the journal
 _STOP_S = 0.5  # for viewers and senders to take their leave
 _SPARE = 100  # connections beyond viewers and senders: page files, scrapes, half-open ones
 
@@ -63,6 +66,7 @@ class Server:
     """Serves what a pipeline predicts of what sources and senders bring.
 
     sources  functions that make the sources, called in the event loop
+    journal  makes everything durable before it is acknowledged and shown, and brings back the past
 
     Entering binds the port and begins to answer; leaving ends every connection within a second.
 
@@ -80,6 +84,7 @@ class Server:
         sources: Sequence[Callable[[], Source]] = (),
         *,
         settings: Settings | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.pipeline = pipeline
@@ -106,6 +111,7 @@ class Server:
             token=self.settings.token,
         )
         self._connections: set[ServerConnection] = set()
+        self.recorder = None if journal is None else Recorder(pipeline, journal)
         pipeline.watched = self.hub.watched
         pipeline.sink(self._publish)
 
@@ -147,6 +153,7 @@ class Server:
         for source in self.sources:
             source.stop()
         self.pipeline.flush()
+        await self.pipeline.settled()
         self._listener.close(close_connections=False)
         await asyncio.gather(
             *(farewell(c, 1001, "the server stops", _STOP_S) for c in list(self._connections))
@@ -156,6 +163,10 @@ class Server:
             for connection in self._connections:
                 connection.transport.abort()
             await asyncio.wait({closed}, timeout=0.1)
+        self.pipeline.flush()  # what senders said to the last
+        await self.pipeline.settled()
+        if self.recorder is not None and self.live:
+            await asyncio.to_thread(self.recorder.close)
         log.info("stopped after %d samples", self.pipeline.samples)
 
     async def ready(self) -> None:
@@ -177,6 +188,9 @@ class Server:
     async def _make_ready(self) -> None:
         self.compiling = True
         await in_thread(self._compile)
+        if self.recorder is not None:
+            self._detail = "reading the journal"
+            await in_thread(self.recorder.recover)
         self.compiling = False
         for make in self._make_sources:
             source = make()
@@ -200,6 +214,8 @@ class Server:
                 await asyncio.sleep(SURVEY_S)
                 self.hub.survey()
                 if survey == 0:
+                    if self.recorder is not None and self.live:
+                        self.recorder.beat()
                     self.hub.set_status(self.status())
                 self._live.wake()
 
@@ -219,7 +235,7 @@ class Server:
         return protocol.Status(
             now=now,
             state="live" if self.live else "starting",
-            detail=self._detail,
+            detail=self._detail or pipeline.halted,
             samples=pipeline.samples,
             samples_per_s=self._metrics.rate(now),
             latency_p50_s=p50,
@@ -280,7 +296,7 @@ class Server:
         else:
             self.senders += 1
             try:
-                await self._take(connection, parse_qs(query).get("stream", [None])[0])
+                await self._take(connection, query)
             except ConnectionClosed as closed:
                 if closed.sent and closed.sent.code == CloseCode.MESSAGE_TOO_BIG:
                     self._refuse("size", path, closed.sent.reason)
@@ -292,15 +308,39 @@ class Server:
         self._refuse("limit", path, reason)
         await connection.close(protocol.CLOSE_FULL, reason)
 
-    async def _take(self, connection: ServerConnection, stream: str | None) -> None:
+    async def _take(self, connection: ServerConnection, query: str) -> None:
         gone = asyncio.ensure_future(connection.wait_closed())
         await asyncio.wait({gone, self._start}, return_when=asyncio.FIRST_COMPLETED)
         gone.cancel()
         if not self.live:  # the server stops before it was ready: what came is not taken
             return await connection.wait_closed()
-        ingest = Ingest(self.pipeline, stream)
-        async for message in connection:
-            await connection.send(protocol.encode(await ingest.take(message)))
+        try:
+            stream, sender, first = arguments(query)
+        except ValueError as error:
+            self._refuse("sender", "/ingest", str(error))
+            return await connection.close(CloseCode.POLICY_VIOLATION, str(error))
+        ingest = Ingest(self.pipeline, stream, sender, first)
+        if sender is not None:
+            await connection.send(protocol.encode(protocol.Known(ingest.known())))
+        answers: asyncio.Queue[Answer] = asyncio.Queue(UNANSWERED)
+        answering = asyncio.create_task(self._acknowledge(connection, answers))
+        try:
+            async for message in connection:
+                await answers.put(await ingest.take(message))
+        except Halted as halted:
+            await connection.close(protocol.CLOSE_FULL, _close_reason(str(halted)))
+        finally:
+            answering.cancel()
+
+    async def _acknowledge(
+        self, connection: ServerConnection, answers: asyncio.Queue[Answer]
+    ) -> None:
+        while True:
+            answer = await answers.get()
+            with suppress(ConnectionClosed):  # then its reader ends this, too
+                if why := await answer.settled:
+                    await connection.close(protocol.CLOSE_FULL, _close_reason(why))
+                await connection.send(protocol.encode(answer.taken))
 
     def _token_refusal(self, request: Request) -> str | None:
         offered = header(request.headers, "Sec-WebSocket-Protocol") or ""
@@ -319,6 +359,11 @@ def _split(request: Request) -> tuple[str, str]:
     """Path and query. Not urlsplit: it raises for some paths, and takes //host/ for a host."""
     path, _, query = request.path.partition("?")
     return path, query
+
+
+def _close_reason(why: str) -> str:
+    """As much of it as the reason of a close holds, 123 bytes (RFC 6455 section 5.5)."""
+    return why.encode()[:123].decode(errors="ignore")
 
 
 def _url(host: str, port: int) -> str:

@@ -22,6 +22,7 @@ from streamrnn.text import load_reader
 from streamrnn_server import config
 from streamrnn_server.access import TOKEN_LEAST, is_loopback
 from streamrnn_server.app import Server, Settings
+from streamrnn_server.journal import Journal, JournalError
 from streamrnn_server.schema import either, shown
 
 MakeStep = Callable[[tuple[str, ...]], Step]
@@ -69,9 +70,15 @@ def build(path: str | Path, steps: Mapping[str, MakeStep] | None = None) -> Serv
     attempt(_one_stdin, read.sources)
     if problems:
         raise config.ConfigError(path, problems)
+    journal = None
+    if read.journal is not None:
+        try:
+            journal = Journal(folder / read.journal.path, durability=read.journal.durability)
+        except JournalError as error:
+            raise config.ConfigError(path, [f"journal: {error}"]) from None
     limits = read.limits
     pipeline = Pipeline(rules, max_streams=limits.streams, max_channels=limits.channels)
-    return Server(pipeline, sources, settings=settings)
+    return Server(pipeline, sources, settings=settings, journal=journal)
 
 
 class Wrong(ValueError):

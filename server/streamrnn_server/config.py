@@ -59,6 +59,21 @@ class LimitsTable(msgspec.Struct, frozen=True, kw_only=True):
     message_kb: Annotated[Count, Meta(description="size of one message")] = 1024
 
 
+class JournalTable(msgspec.Struct, frozen=True, kw_only=True):
+    """With this table, even an empty one, nothing that was acknowledged is lost."""
+
+    path: Annotated[
+        Text, Meta(description="folder of the journal; from this file, like all paths")
+    ] = "journal"
+    durability: Annotated[
+        Literal["process", "power"],
+        Meta(
+            description="what it outlives: the death of the process, or a loss of power, too, for "
+            "a sync of the disk at every commit"
+        ),
+    ] = "process"
+
+
 class OutputTable(msgspec.Struct, frozen=True, kw_only=True):
     channel: Annotated[
         Text | None, Meta(description="the channel it speaks of; needed unless kind is value")
@@ -175,6 +190,7 @@ SourceTable = ReplaySource | FollowSource | StdinSource | HostSource | TextSourc
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerTable = ServerTable()
     limits: LimitsTable = LimitsTable()
+    journal: JournalTable | None = None
     streams: tuple[StreamsTable, ...]
     sources: tuple[SourceTable, ...] = ()
 

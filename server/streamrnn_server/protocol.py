@@ -7,7 +7,7 @@ bytes. For people: docs/serve.md.
     viewers  /live    ◀─ Hello, Streams, Status, Gap, Picture, Written, WasReset, Example, Error,
                          Samples, Overview
                       ─▶ Watch, Ack, Pause, Resume, Write, Stop, Reset, Explain
-    senders  /ingest  ◀─ Taken
+    senders  /ingest  ◀─ Known, Taken
                       ─▶ lines of NDJSON (ingest.py)
 
 Binary messages are little-endian: a header of 16 bytes (HEADER), then
@@ -305,12 +305,23 @@ class RefusedLine(msgspec.Struct, frozen=True):
     error: str
 
 
-class Taken(msgspec.Struct, tag_field="type", tag="ack", frozen=True):
-    """To a sender, for each of its messages: lines taken into the pipeline, and refused ones."""
+class Taken(msgspec.Struct, tag_field="type", tag="ack", frozen=True, omit_defaults=True):
+    """To a sender, for each of its messages: lines taken into the pipeline, and refused ones.
+
+    A sender that gave its name may forget its lines up to `line`; `repeated` ones were known.
+    """
 
     message: int  # counted from 1 on this connection
     taken: int
     refused: list[RefusedLine]
+    line: int | None = None
+    repeated: int = 0
+
+
+class Known(msgspec.Struct, tag_field="type", tag="known", frozen=True):
+    """To a sender that gave its name, first: its lines up to this number are taken for good."""
+
+    line: int
 
 
 ToViewer = Hello | Streams | Status | Gap | Picture | Written | WasReset | Example | Error
@@ -326,7 +337,7 @@ class ProtocolError(ValueError):
     """A message that is not what this file says."""
 
 
-def encode(message: ToViewer | FromViewer | Taken) -> str:
+def encode(message: ToViewer | FromViewer | Taken | Known) -> str:
     """JSON text of a control message; a float that is not finite becomes null."""
     return _encode(message).decode()
 

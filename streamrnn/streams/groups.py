@@ -13,6 +13,7 @@ from streamrnn.bank import Bank
 from streamrnn.evaluate import RunningError
 from streamrnn.step import Output, Step, allocate
 from streamrnn.streams.batch import Batch
+from streamrnn.streams.identity import identity
 from streamrnn.streams.nodes import rnn
 from streamrnn.streams.picture import Draw, Mode
 from streamrnn.streams.refused import Refused
@@ -69,9 +70,10 @@ class Group:
 
     source ─▶ rnn(bank) ─▶ running_error, where there is a forecast ─▶ Result ─▶ results
 
-    outputs  what each column of y means, the running errors last
-    U        hidden units that the step shows
-    writes   whether its states tell the log-probabilities of the next token, so that one can go on
+    outputs   what each column of y means, the running errors last
+    U         hidden units that the step shows
+    identity  of the states: they can go on in a group that has the same
+    writes    whether its states tell the log-probabilities of the next token, so that one can go on
     """
 
     def __init__(
@@ -101,12 +103,36 @@ class Group:
             self._nodes.append(running_error(self._nodes[0], self.target, forecast))
             errors = RunningError().describe(channels)
             self.outputs += tuple(e._replace(channel=self.target, ahead=1) for e in errors)
+        self.identity = f"{identity(step)} {self.target} {channels} {self.outputs}"
         self._nodes[-1].map(self._result).connect(results)
 
     def on_refused(self, callback: Callable[[Refused], object]) -> None:
         """`callback(refused)` is called when the step fails on a batch."""
         for node in self._nodes:
             node.on_refused(callback)
+
+    @property
+    def banks(self) -> tuple[Bank, ...]:
+        """All states of its streams: those of the step first, then those of the nodes after it."""
+        return tuple(node.bank for node in self._nodes)
+
+    def hold(self) -> None:
+        """From now on every batch can be taken back, until `keep`."""
+        for node in self._nodes:
+            node.undo.clear()
+            node.holding = True
+
+    def keep(self) -> None:
+        """The batches since `hold` stay."""
+        for node in self._nodes:
+            node.undo.clear()
+            node.holding = False
+
+    def put_back(self) -> None:
+        """The batches since `hold` have not happened."""
+        for node in self._nodes:
+            node.undo.put_back()
+            node.holding = False
 
     def in_order(self, names: tuple[str, ...] | None, x: NDArray[Any]) -> NDArray[Any]:
         """x (N, C), whose columns are called `names`, in the order of the channels."""

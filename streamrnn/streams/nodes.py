@@ -30,6 +30,7 @@ from streamrnn.step import Step, scalar
 from streamrnn.streams.batch import Batch
 from streamrnn.streams.marked import Marked, answer, rows_of
 from streamrnn.streams.refused import Refusals, Refused, failed, shown
+from streamrnn.streams.undo import Undo
 
 
 @Stream.register_api()
@@ -81,6 +82,8 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
         self.bank = model if isinstance(model, Bank) else Bank(model)
         self.key = key
         self.length = length
+        self.undo = Undo(self.bank)
+        self.holding = False  # somebody else says when the states of past elements are let go
         self._refusals = Refusals()
         super().__init__(upstream, **kwargs)
 
@@ -101,13 +104,15 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
         except Exception as error:  # an element can be any object, and raise whatever it likes
             self._refusals.add(Refused("value", self._where(), str(error)))
             return []
-        touched = rows if len(rows) == 1 else np.unique(rows)
-        before = bank.states[touched]
+        if not self.holding:
+            self.undo.clear()
+        before = len(self.undo)
+        self.undo.copy(rows if len(rows) == 1 else np.unique(rows))
         y = np.empty((len(rows), bank.model.outputs), columns.dtype)
         try:
             bank.advance(rows, columns, y)
         except Exception as error:
-            bank.states[touched] = before
+            self.undo.put_back(before)
             self._refusals.add(failed(self._where(), error, len(keys)))
             return []
         try:
@@ -115,7 +120,7 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
             return [] if element is None else self._emit(element, metadata=metadata)
         except BaseException:
             # What came after failed: the element has not happened, and may be emitted again.
-            bank.states[touched] = before
+            self.undo.put_back(before)
             raise
 
     # A node that reads other columns or shows its results otherwise overrides these three.

@@ -1,6 +1,6 @@
 """From samples to predictions: what arrived since the last tick goes through its graph at once.
 
-    take, take_batch ─▶ pending, by group ─▶ (tick) ─▶ Group's streamz graph ─▶ sinks
+    take, take_batch ─▶ pending, by group ─▶ (tick) ─▶ Group's streamz graph ─▶ (commit) ─▶ sinks
 
 At low rates a sample is predicted within a tick; at high rates many share one graph event.
 Everything happens in the calling thread, normally that of one event loop: a Pipeline has no locks.
@@ -28,6 +28,7 @@ from streamrnn.streams.batch import (
     checked_time,
     names_of,
 )
+from streamrnn.streams.commit import Commit, Commits, Results, Write
 from streamrnn.streams.groups import Group, Result, Rule
 from streamrnn.streams.refused import LastRefused, Refusals, Refused, failed, shown
 
@@ -62,7 +63,11 @@ class Pipeline:
 
     groups   in order of their ids
     watched  keys of streams that somebody looks at: their hidden units come with every sample
+    marks    by name, as of the last flush that is done
+    halted   why nothing is taken at present; "" as long as it is
+    halts    how often that has been so
     samples  how many were predicted
+    spent_s  how long their predictions took
     """
 
     def __init__(
@@ -79,13 +84,21 @@ class Pipeline:
         self.max_channels = max_channels
         self.groups: list[Group] = []
         self.watched: set[str] = set()
+        self.marks: dict[str, int] = {}
+        self.halted = ""
+        self.halts = 0
+        self.spent_s = 0.0
         self._refusals = Refusals()
         self._results = Results(self._refusals)
+        self._commits = Commits(self._committed, self._halt)
+        self._then: Callable[[], object] = lambda: None
+        self._marks: dict[str, int] = {}
         self._group_of: dict[str, Group] = {}
         self._group_by: dict[tuple[Rule, Channels], Group] = {}
         self._steps: dict[tuple[Rule, Channels], Step] = {}
         self._pending: dict[Group, Pending] = {}
         self._waiting = 0  # rows in all of _pending
+        self._due = False  # they are to be flushed as soon as the commit before them is done
         self._arrived = math.nan
         self._timer: asyncio.TimerHandle | None = None
 
@@ -98,6 +111,8 @@ class Pipeline:
         """
         now = time.time()
         try:
+            if self.halted:
+                raise Refused("journal", key, self.halted)
             group, rule, channels = self._known(key, x)
             row = checked_row(key, x, channels)
             when = now if t is None else checked_time(key, t, now)
@@ -125,6 +140,8 @@ class Pipeline:
         group_of: dict[str, Group | None] = {}
         for key in dict.fromkeys(keys):
             try:
+                if self.halted:
+                    raise Refused("journal", key, self.halted)
                 group, rule, channels = self._known(key, like)
                 checked_row(key, like, channels)
                 group_of[key] = group or self._admit(key, rule, channels)
@@ -151,6 +168,17 @@ class Pipeline:
             self._wake(taken, time.time())
         return taken
 
+    def mark(self, name: str, number: int) -> None:
+        """What was taken so far is all of `name` up to `number`; committed together with it."""
+        self._marks[name] = number
+
+    def marked(self, name: str) -> int:
+        """The last mark of `name`, 0 if there is none; one that was given up has never been."""
+        for marks in (self._marks, self._commits.marks):
+            if name in marks:
+                return marks[name]
+        return self.marks.get(name, 0)
+
     def reset(self, key: str) -> None:
         """Put a stream back to the initial state, after all that was taken before.
 
@@ -172,18 +200,89 @@ class Pipeline:
         """
         self._results.callbacks.append(callback)
 
+    def commit_by(self, write: Write, then: Callable[[], object] = lambda: None) -> None:
+        """Publish nothing before `write(commit)` has made it durable, in whatever thread.
+
+        If it fails, the states are as they were before, and everything is refused until `resume`.
+        `then()` is called after each commit, while no other is on its way: what the banks hold at
+        that moment is what was committed.
+        """
+        self._commits.write = write
+        self._then = then
+        self._results.held = []
+
+    def settled(self) -> "asyncio.Future[str]":
+        """Done when what has been taken is durable: "", or why it is not, and was given up."""
+        return self._commits.settled(bool(self._pending or self._marks))
+
+    @property
+    def busy(self) -> bool:
+        """Whether a commit is on its way: the banks are ahead of what is durable."""
+        return self._commits.busy
+
+    @property
+    def full(self) -> bool:
+        """Whether more is pending than one flush should take: who can wait should."""
+        return self._waiting >= FLUSH_ROWS
+
+    def resume(self) -> None:
+        """Take samples again after a commit that failed."""
+        self.halted = ""
+
     def flush(self) -> None:
-        """Predict what is pending now, without waiting for the tick."""
+        """Predict what is pending now, without waiting for the tick.
+
+        While a commit is being written, it is done right after that.
+        """
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._due = self._commits.busy
+        if self._due:
+            return
         pending, self._pending, self._waiting = self._pending, {}, 0
+        held = self._results.held
+        begin = time.perf_counter()
         for group, samples in pending.items():
+            if held is not None:
+                group.hold()
             for part in self._parts(group, samples.batch(self._arrived, group.channels)):
                 try:
                     group.source.emit(part)
                 except Exception as error:  # the graph has put its states back
                     self.refuse(failed(group.rule.match, error, len(part.keys)))
+        self.spent_s += time.perf_counter() - begin
+        marks, self._marks = self._marks, {}
+        if held is None:
+            self.marks |= marks
+        elif pending or marks:
+            self._results.held = []
+            self._commits.begin(Commit(held, marks), pending)
+
+    def fold(self, group: Group, batch: Batch) -> list[Result]:
+        """Advance by samples of the past, whose predictions concern nobody but the caller."""
+        before, self._results.held = self._results.held, []
+        try:
+            for part in self._parts(group, batch):
+                group.source.emit(part)
+            return self._results.held
+        finally:
+            self._results.held = before
+
+    def _committed(self, commit: Commit) -> None:
+        self.marks |= commit.marks
+        for result in commit.results:
+            self._results.publish(result)
+        self._then()
+        if self._due:
+            self.flush()
+
+    def _halt(self, commit: Commit, why: str) -> None:
+        given_up = sum(len(result.batch.keys) for result in commit.results) + self._waiting
+        self._pending, self._waiting, self._due, self._marks = {}, 0, False, {}
+        self.halts += 1
+        self.halted = f"nothing is taken, for the journal cannot be written: {why}"
+        self.refuse(Refused("journal", "journal", f"cannot be written: {why}", given_up))
 
     # what is known
 
@@ -203,6 +302,11 @@ class Pipeline:
     def group_of(self, key: str) -> Group | None:
         """The group of a stream that has been seen."""
         return self._group_of.get(key)
+
+    def admit(self, key: str, channels: Channels) -> Group:
+        """The group of a stream that had these channels in the past. Raises Refused."""
+        group, rule, channels = self._known(key, dict.fromkeys(channels, 0.0))
+        return group or self._admit(key, rule, channels)
 
     def warm(self, rule: Rule) -> None:
         """Make the step of `rule` and compile it on a throw-away stream; may run in another thread.
@@ -318,26 +422,3 @@ class Pipeline:
                 rounds[n] = counts[key] // stride
                 counts[key] += 1
         return rounds
-
-
-class Results(Stream):  # type: ignore[misc]  # streamz has no types
-    """The end of every group's graph.
-
-    Not a streamz sink: those are kept in a global set for good, and one that raises would undo the
-    states of a batch that another has shown already.
-    """
-
-    def __init__(self, refusals: Refusals) -> None:
-        self.callbacks: list[Callable[[Result], object]] = []
-        self.samples = 0
-        self._refusals = refusals
-        super().__init__()
-
-    def update(self, x: Result, who: Any = None, metadata: Any = None) -> list[Any]:
-        self.samples += len(x.batch.keys)
-        for callback in self.callbacks:
-            try:
-                callback(x)
-            except Exception as error:
-                self._refusals.add(failed(x.group.rule.match, error, 0, "a sink failed with "))
-        return []

@@ -185,7 +185,9 @@ CASES = {
     "one table": ("[streams]\n", ["streams: expected a list, each a table, got {}"]),
     "unknown table": (
         STREAM + "[servr]\n",
-        ["servr: unknown key; did you mean server? allowed are server, limits, streams, sources"],
+        [
+            "servr: unknown key; did you mean server? allowed are server, limits, journal, streams, sources"
+        ],
     ),
     "unknown key": (
         STREAM + "[server]\nprot = 1",

@@ -49,6 +49,7 @@ def table(of: type[msgspec.Struct]) -> list[str]:
 def reference() -> str:
     lines = ["", "**`[server]`**", "", *table(config.ServerTable)]
     lines += ["**`[limits]`**", "", *table(config.LimitsTable)]
+    lines += [f"**`[journal]`**: {config.JournalTable.__doc__}", "", *table(config.JournalTable)]
     lines += [
         "**`[[streams]]`**: exactly one of detect, forecast, model, text, step says what runs",
         "",

@@ -1,0 +1,354 @@
+"""Everything that changed a state, with its predictions, in SQLite: what a crash cannot take back.
+
+    write(commit) ─▶ one transaction: a row of `log` for each batch, new streams, marks
+
+A row of the log holds a batch as column blobs, in order of arrival: 0.06 us a sample, where a row
+for each sample would cost 0.9. Compaction (compaction.py) turns rows of the log into `chunks`, each
+of one stream, found by stream and time.
+
+All that is written goes through one thread. Samples of a stream are numbered from 0 and for good;
+a state is said to be "after n samples". `began` is the number at which a stream's state was new:
+0, or where it was reset, or given to another step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrnn_server import columns
+from streamrnn_server.columns import Columns
+
+if TYPE_CHECKING:
+    from streamrnn.streams.commit import Commit
+    from streamrnn.streams.groups import Group, Result
+
+VERSION = 1
+APPLICATION = 0x73726E6E  # "srnn", so that no other SQLite file is taken for a journal
+FILE = "journal.sqlite"
+LOCK = "lock"
+PAGE_BYTES = 1 << 13
+WAL_PAGES = 4096  # the write-ahead log is copied into the file when it has so many
+_PROBE_BYTES = 1 << 16
+
+SCHEMA = """
+CREATE TABLE groups (
+    id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE,
+    channels TEXT NOT NULL, outputs TEXT NOT NULL);
+CREATE TABLE streams (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, grp INTEGER NOT NULL,
+    began INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE events (
+    stream INTEGER NOT NULL, number INTEGER NOT NULL, t REAL NOT NULL, what TEXT NOT NULL);
+CREATE TABLE log (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, grp INTEGER NOT NULL, n INTEGER NOT NULL,
+    arrived REAL NOT NULL, width INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE chunks (
+    stream INTEGER NOT NULL, first INTEGER NOT NULL, grp INTEGER NOT NULL, n INTEGER NOT NULL,
+    arrived REAL NOT NULL, t0 REAL NOT NULL, t1 REAL NOT NULL, width INTEGER NOT NULL,
+    packed INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE UNIQUE INDEX chunks_of_stream ON chunks (stream, first, n, t0, t1);
+CREATE INDEX chunks_by_age ON chunks (arrived);
+CREATE TABLE marks (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+class JournalError(Exception):
+    """A journal that cannot be used; the text says why and what to do."""
+
+
+class Kind(NamedTuple):
+    """What the columns of a group's rows mean."""
+
+    channels: tuple[str, ...]
+    outputs: tuple[tuple[Any, ...], ...]  # each streamrnn.step.Output
+
+
+class StreamRecord(NamedTuple):
+    id: int
+    group: int
+    began: int
+
+
+class Journal:
+    """The journal in `folder`, made if there is none. Raises JournalError.
+
+    durability  "process": what is written outlives this process; "power": also the machine's power
+
+    name       of this journal and no other
+    group_ids  by identity; kinds  by id; streams  by key; counts (streams,) samples of each;
+    marks      by name: all as of the last commit. To be read while no commit is on its way.
+    """
+
+    def __init__(
+        self, folder: str | Path, *, durability: Literal["process", "power"] = "process"
+    ) -> None:
+        self.folder = Path(folder)
+        self.path = self.folder / FILE
+        self._lock = _locked(self.folder)
+        try:
+            self._db = _opened(self.path)
+        except JournalError:
+            self._lock.close()
+            raise
+        # In WAL mode NORMAL syncs when the log is copied into the file, FULL at every commit.
+        self._db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
+        self._db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+        self._thread = ThreadPoolExecutor(1, "journal")
+        self.group_ids: dict[str, int] = dict(self._db.execute("SELECT identity, id FROM groups"))
+        self.kinds = {
+            id: Kind(tuple(json.loads(channels)), tuple(map(tuple, json.loads(outputs))))
+            for id, channels, outputs in self._db.execute(
+                "SELECT id, channels, outputs FROM groups"
+            )
+        }
+        self.streams = {
+            key: StreamRecord(id, group, began)
+            for key, id, group, began in self._db.execute(
+                "SELECT key, id, grp, began FROM streams ORDER BY id"
+            )
+        }
+        self.marks: dict[str, int] = dict(self._db.execute("SELECT name, number FROM marks"))
+        (self.name,) = self._db.execute("SELECT value FROM facts WHERE name = 'name'").fetchone()
+        self.counts = self._counted()
+
+    def close(self) -> None:
+        """Write what is on its way and close."""
+        self._thread.shutdown()
+        self._db.close()
+        self._lock.close()
+
+    # --- what happens -----------------------------------------------------------------------------
+
+    def write(self, commit: Commit) -> Future[None]:
+        """Make a commit durable. Raises JournalError in the future: then nothing of it is there."""
+        return self._thread.submit(self._write, commit)
+
+    def begin_anew(self, keys: Iterable[str], group: Group | None, t: float, what: str) -> None:
+        """States of streams are new after the samples there are, from now on perhaps in a group."""
+        self._thread.submit(self._begin_anew, tuple(keys), group, t, what).result()
+
+    def probe(self) -> Future[None]:
+        """Whether it can be written again. Raises, in the future, what prevents it."""
+        return self._thread.submit(self._probe)
+
+    def sync(self) -> Future[None]:
+        """Make what was written so far outlive the machine's power, too."""
+        return self._thread.submit(self._sync)
+
+    def read(self) -> sqlite3.Connection:
+        """A connection that sees what is committed and can write nothing; the caller closes it."""
+        return connect_to_read(self.path)
+
+    # --- in the thread ----------------------------------------------------------------------------
+
+    def _write(self, commit: Commit) -> None:
+        new: dict[str, StreamRecord] = {}
+        groups: dict[str, tuple[int, Kind]] = {}
+        added: list[NDArray[np.int32]] = []
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            for result in commit.results:
+                group = self._group(result.group, groups)
+                ids = self._ids(result.batch.keys, group, new)
+                self._append(result, group, ids)
+                added.append(ids)
+            if commit.marks:
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO marks VALUES (?, ?)", commit.marks.items()
+                )
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            self._roll_back(error)
+        self.streams |= new
+        self.group_ids |= {identity: id for identity, (id, _) in groups.items()}
+        self.kinds |= dict(groups.values())
+        self.marks |= commit.marks
+        self.counts = np.concatenate([self.counts, np.zeros(len(new), np.int64)])
+        for ids in added:
+            self.counts += np.bincount(ids, minlength=len(self.counts))
+
+    def _append(self, result: Result, group: int, ids: NDArray[np.int32]) -> None:
+        batch = result.batch
+        assert batch.y is not None
+        width = columns.width(batch.x)
+        body = columns.encode(Columns(batch.t, batch.x, batch.y, ids), width)
+        self._db.execute(
+            "INSERT INTO log (grp, n, arrived, width, body) VALUES (?, ?, ?, ?, ?)",
+            (group, len(ids), batch.arrived, width, body),
+        )
+
+    def _group(self, group: Group, new: dict[str, tuple[int, Kind]]) -> int:
+        id = self.group_ids.get(group.identity)
+        if id is None and group.identity in new:
+            id = new[group.identity][0]
+        if id is None:
+            id = len(self.kinds) + len(new)
+            kind = Kind(group.channels, tuple(map(tuple, group.outputs)))
+            texts = (json.dumps(kind.channels), json.dumps(kind.outputs))
+            self._db.execute("INSERT INTO groups VALUES (?, ?, ?, ?)", (id, group.identity, *texts))
+            new[group.identity] = (id, kind)
+        return id
+
+    def _ids(self, keys: Any, group: int, new: dict[str, StreamRecord]) -> NDArray[np.int32]:
+        known = self.streams
+        try:
+            return np.fromiter((known[key].id for key in keys), np.int32, len(keys))
+        except KeyError:
+            for key in keys:
+                if key not in known and key not in new:
+                    new[key] = StreamRecord(len(known) + len(new), group, 0)
+                    row = (new[key].id, key, group)
+                    self._db.execute("INSERT INTO streams (id, key, grp) VALUES (?, ?, ?)", row)
+            both = known | new
+            return np.fromiter((both[key].id for key in keys), np.int32, len(keys))
+
+    def _begin_anew(self, keys: tuple[str, ...], group: Group | None, t: float, what: str) -> None:
+        groups: dict[str, tuple[int, Kind]] = {}
+        records = {}
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            for key in keys:
+                id, before, _ = self.streams[key]
+                number = int(self.counts[id])
+                into = before if group is None else self._group(group, groups)
+                records[key] = StreamRecord(id, into, number)
+                self._db.execute(
+                    "UPDATE streams SET grp = ?, began = ? WHERE id = ?", (into, number, id)
+                )
+                self._db.execute("INSERT INTO events VALUES (?, ?, ?, ?)", (id, number, t, what))
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            self._roll_back(error)
+        self.streams |= records
+        self.group_ids |= {identity: id for identity, (id, _) in groups.items()}
+        self.kinds |= dict(groups.values())
+
+    def _probe(self) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            row = ("probe", "x" * _PROBE_BYTES)
+            self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", row)
+            self._db.execute("COMMIT")
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("DELETE FROM facts WHERE name = 'probe'")
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            self._roll_back(error)
+
+    def _sync(self) -> None:
+        with open(f"{self.path}-wal", "rb") as wal:
+            os.fsync(wal.fileno())
+
+    def _roll_back(self, error: BaseException) -> None:
+        """Undo the transaction and raise why, in words."""
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+        if isinstance(error, sqlite3.Error):
+            free = shutil.disk_usage(self.folder).free
+            raise JournalError(f"{self.path}: {error}; {free >> 20} MB are free there") from error
+        raise error
+
+    def _counted(self) -> NDArray[np.int64]:
+        """Samples of each stream (streams,): where its chunks end, and what the log has of it."""
+        counts = np.zeros(len(self.streams), np.int64)
+        ends = "SELECT stream, max(first + n) FROM chunks GROUP BY stream"
+        for stream, end in self._db.execute(ends):
+            counts[stream] = end
+        for _, part in log(self._db, self.kinds):
+            counts += np.bincount(part.ids, minlength=len(counts))  # type: ignore[arg-type]
+        return counts
+
+
+def log(db: sqlite3.Connection, kinds: Mapping[int, Kind]) -> Iterator[tuple[int, Columns]]:
+    """Batches of the log in order of arrival, with their group."""
+    for group, *row in db.execute("SELECT grp, n, width, body FROM log ORDER BY seq"):
+        yield group, decoded(kinds[group], *row)
+
+
+def chunks(
+    db: sqlite3.Connection, kinds: Mapping[int, Kind], stream: int, start: int = 0
+) -> Iterator[tuple[int, int, Columns]]:
+    """Chunks of a stream in order, from the one on that holds sample `start`: first, group."""
+    rows = db.execute(
+        "SELECT first, grp, n, width, body FROM chunks "
+        "WHERE stream = ? AND first + n > ? ORDER BY first",
+        (stream, start),
+    )
+    for first, group, *row in rows:
+        yield first, group, decoded(kinds[group], *row)
+
+
+def decoded(kind: Kind, n: int, width: int, body: bytes) -> Columns:
+    return columns.decode(body, n, len(kind.channels), len(kind.outputs), width)
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    if not path.is_file():
+        raise JournalError(f"there is no journal {path}")
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    _check(db, path)
+    return db
+
+
+def _locked(folder: Path) -> sqlite3.Connection:
+    """Hold the folder: the system lets go of it when this process ends, however it ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = sqlite3.connect(folder / LOCK, timeout=0, check_same_thread=False)
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise JournalError(
+                f"{folder} is in use by another streamrnn; stop that one, or give this one another "
+                "path under [journal]"
+            ) from None
+        raise JournalError(f"{folder} cannot be written: {error}") from None
+    except OSError as error:
+        raise JournalError(f"{folder} cannot be made: {error}") from None
+    return lock
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    try:
+        # By hand: the module's own transactions begin where they like.
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
+        if not os.path.getsize(path):
+            db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            db.execute("PRAGMA journal_mode = WAL")
+            db.executescript(
+                f"BEGIN; {SCHEMA} INSERT INTO facts VALUES ('name', '{secrets.token_hex(8)}');"
+                f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
+            )
+        _check(db, path)
+    except sqlite3.Error as error:
+        raise JournalError(f"{path}: {error}") from None
+    return db
+
+
+def _check(db: sqlite3.Connection, path: Path) -> None:
+    """Raises JournalError for what is no journal, or one of a later version."""
+    try:
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise JournalError(f"{path}: {error}; expected a journal of streamrnn") from None
+    if application != APPLICATION:
+        raise JournalError(f"{path} is not a journal of streamrnn")
+    if version > VERSION:
+        raise JournalError(
+            f"{path} is written in version {version}, this streamrnn reads up to {VERSION}; "
+            "install a newer one"
+        )

@@ -1,0 +1,148 @@
+"""Keeps a pipeline's journal: commits, snapshots between commits, and what happens by the clock.
+
+Nothing here blocks the event loop: commits are written by the journal's thread, snapshots copied
+slice by slice between commits and written by another one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from streamrnn.step import flat
+from streamrnn.streams import Pipeline
+from streamrnn_server import snapshots
+from streamrnn_server.journal import Journal
+from streamrnn_server.recovery import Recovered, recover
+
+log = logging.getLogger(__name__)
+
+# A start must not take longer than 10 s. Folding the journal costs at most what the predictions
+# cost when they were made, and the rest goes to imports, the snapshot, and a slower hour.
+SNAPSHOT_S = 3.0
+SLICE_BYTES = 8 << 20
+
+
+class Recorder:
+    """Everything that `pipeline` takes from now on goes through `journal`."""
+
+    def __init__(self, pipeline: Pipeline, journal: Journal) -> None:
+        self.pipeline = pipeline
+        self.journal = journal
+        self.recovered: Recovered | None = None
+        self._snapshot: Iterator[snapshots.Slice] | None = None
+        self._writer: snapshots.Writer | None = None
+        self._thread = ThreadPoolExecutor(1, "snapshot")
+        self._written: Future[Any] | None = None
+        self._spent_s = 0.0  # of the pipeline's, at the last snapshot
+        self._probe: Future[None] | None = None
+        pipeline.commit_by(journal.write, self.between)
+
+    def recover(self) -> Recovered:
+        """Bring the past back, before anything is taken; may run in another thread."""
+        self.recovered = recover(self.pipeline, self.journal)
+        self.pipeline.marks.update(self.journal.marks)
+        if self.recovered.folded or self.recovered.anew:
+            self.snapshot()
+        return self.recovered
+
+    def between(self) -> None:
+        """Between two commits: copy a slice of a snapshot, if one is due."""
+        if self._written is not None and not self._written.done():
+            return
+        if self._writer is not None:
+            self._next_slice()
+        elif self.pipeline.spent_s - self._spent_s > SNAPSHOT_S:
+            self._begin_snapshot()
+
+    def beat(self) -> None:
+        """Once a second."""
+        if self._probe is not None and self._probe.done():
+            if self._probe.exception() is None:
+                log.warning("the journal can be written again")
+                self.pipeline.resume()
+            self._probe = None
+        if self.pipeline.halted and self._probe is None:
+            self._probe = self.journal.probe()
+        if not self.pipeline.busy:
+            self.between()
+
+    def snapshot(self) -> None:
+        """Write a whole snapshot now, while nothing is taken."""
+        self._abandon()
+        if self._written is not None:
+            wait([self._written])
+        self._begin_snapshot()
+        while self._writer is not None:
+            self._next_slice()
+
+    def close(self) -> None:
+        """Leave a snapshot for a quick start, unless nothing came since the last; close all."""
+        if self.pipeline.spent_s > self._spent_s:
+            self.snapshot()
+        self._abandon()
+        self._thread.shutdown()
+        self.journal.close()
+
+    # --- snapshots --------------------------------------------------------------------------------
+
+    def _begin_snapshot(self) -> None:
+        self._spent_s = self.pipeline.spent_s
+        try:
+            self._writer = snapshots.Writer(self.journal.folder, self.journal.name)
+        except OSError as error:
+            log.error("no snapshot: %s", error)
+            return
+        self._snapshot = self._slices()
+
+    def _slices(self) -> Iterator[snapshots.Slice]:
+        for group in list(self.pipeline.groups):
+            keys = [str(key) for key in group.banks[0] if key in self.journal.streams]
+            size = sum(bank.model.layout.itemsize for bank in group.banks)
+            step = max(1, SLICE_BYTES // size)
+            for start in range(0, len(keys), step):
+                part = keys[start : start + step]
+                ids = np.array([self.journal.streams[key].id for key in part], np.int64)
+                states = [flat(bank.states)[bank.rows(part)] for bank in group.banks]
+                yield snapshots.Slice(group.identity, ids, self.journal.counts[ids], states)
+
+    def _next_slice(self) -> None:
+        assert self._writer is not None and self._snapshot is not None
+        if self._failed():
+            return
+        part = next(self._snapshot, None)
+        if part is None:
+            self._written = self._thread.submit(self._finish, self._writer)
+            self._writer = self._snapshot = None
+        else:
+            self._written = self._thread.submit(self._writer.add, part)
+
+    def _finish(self, writer: snapshots.Writer) -> None:
+        try:
+            # A snapshot must not know of samples that a loss of power takes from the journal.
+            self.journal.sync().result()
+            writer.finish()
+        except Exception as error:
+            log.error("no snapshot: %s", error)
+            with suppress(OSError):
+                writer.abandon()
+
+    def _failed(self) -> bool:
+        """Whether the last slice could not be written; the snapshot is given up then."""
+        if self._written is None or (error := self._written.exception()) is None:
+            return False
+        log.error("no snapshot: %s", error)
+        self._written = None
+        self._abandon()
+        return True
+
+    def _abandon(self) -> None:
+        if self._writer is not None:
+            writer, self._writer, self._snapshot = self._writer, None, None
+            with suppress(OSError):
+                self._thread.submit(writer.abandon).result()

@@ -1,0 +1,184 @@
+"""The states as they were: the newest good snapshot, and what the journal holds after it, folded.
+
+One sample at a time, in batches or among other streams gives the same bits, so the past is folded
+in batches as large as can be, and the states are those that the samples would have left one by one.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrnn.kernels.jit import fingerprint
+from streamrnn.step import flat
+from streamrnn.streams import Batch, Group, Pipeline, Refused
+from streamrnn_server import columns, snapshots
+from streamrnn_server.columns import Columns
+from streamrnn_server.journal import Journal, chunks, log
+
+logger = logging.getLogger(__name__)
+
+FOLD_ROWS = 8192
+
+
+class Recovered(NamedTuple):
+    """What a recovery did.
+
+    streams   whose state was brought back
+    folded    samples that came after the snapshot
+    differing of these, whose prediction is not the recorded one to the bit
+    anew      streams that begin anew, as another step serves them now
+    left_out  streams that no rule serves any more
+    """
+
+    streams: int
+    folded: int
+    differing: int
+    anew: int
+    left_out: int
+    seconds: float
+
+
+def recover(pipeline: Pipeline, journal: Journal) -> Recovered:
+    """Bring the streams of the journal back into a pipeline that has taken nothing yet."""
+    begin = time.perf_counter()
+    groups = _admitted(pipeline, journal)
+    anew = _exchanged(groups, journal)
+    start = np.array([record.began for record in journal.streams.values()], np.int64)
+    _restore(groups, journal, start)
+    keys = list(journal.streams)
+    folded = differing = 0
+    for group, part in _after(groups, journal, start):
+        assert part.ids is not None
+        batch = Batch([keys[id] for id in part.ids.tolist()], part.t, part.x)
+        results = pipeline.fold(group, batch)
+        y = np.concatenate([r.batch.y for r in results if r.batch.y is not None])
+        folded += len(y)
+        if len(y) == len(part.y):
+            same = (y.view(np.uint32) == part.y.view(np.uint32)) | (np.isnan(y) & np.isnan(part.y))
+            differing += int((~same.all(axis=1)).sum())
+    if differing:
+        logger.warning("%d of %d folded predictions are not as recorded", differing, folded)
+    left_out = len(keys) - len(groups)
+    seconds = time.perf_counter() - begin
+    return Recovered(len(groups), folded, differing, len(anew), left_out, seconds)
+
+
+def _admitted(pipeline: Pipeline, journal: Journal) -> dict[int, Group]:
+    """The group that serves each stream now, by the stream's id."""
+    groups = {}
+    for key, record in journal.streams.items():
+        try:
+            groups[record.id] = pipeline.admit(key, journal.kinds[record.group].channels)
+        except Refused as refused:
+            logger.warning("a stream of the journal is left out: %s", refused)
+    return groups
+
+
+def _exchanged(groups: dict[int, Group], journal: Journal) -> list[str]:
+    """Streams whose step is another one than before begin anew, and the journal says so."""
+    identities = {id: identity for identity, id in journal.group_ids.items()}
+    anew: dict[Group, list[str]] = {}
+    for key, record in journal.streams.items():
+        group = groups.get(record.id)
+        if group is not None and group.identity != identities[record.group]:
+            anew.setdefault(group, []).append(key)
+    for group, keys in anew.items():
+        what = f"another step: {type(group.step).__name__} of rule {group.rule.match}"
+        journal.begin_anew(keys, group, time.time(), what)
+        logger.warning("%d streams begin anew, such as %s: %s", len(keys), keys[0], what)
+    return [key for keys in anew.values() for key in keys]
+
+
+def _restore(groups: dict[int, Group], journal: Journal, start: NDArray[np.int64]) -> None:
+    """States from the newest good snapshot; start[id] becomes how many samples they have seen."""
+    keys = list(journal.streams)
+    for path in snapshots.found(journal.folder):
+        try:
+            made_by, slices = snapshots.read(path, journal.name)
+            parts = list(slices)
+            if any((part.counts > journal.counts[part.ids]).any() for part in parts):
+                raise snapshots.SnapshotError(f"{path} knows of samples that the journal has not")
+        except snapshots.SnapshotError as error:
+            logger.warning("%s; the one before it is tried", error)
+            continue
+        if made_by != fingerprint():
+            logger.warning(
+                "the snapshot was made on another machine or version (%s, this one is %s): states "
+                "go on, but predictions may differ from those of then in their last bits",
+                *(made_by, fingerprint()),
+            )
+        for part in parts:
+            for group in dict.fromkeys(groups.values()):
+                if group.identity != part.identity:
+                    continue
+                own = np.array(
+                    [
+                        groups.get(id) is group and count > start[id]
+                        for id, count in zip(part.ids.tolist(), part.counts.tolist(), strict=True)
+                    ]
+                )
+                ids = part.ids[own]
+                for bank, states in zip(group.banks, part.states, strict=True):
+                    rows = bank.rows([keys[id] for id in ids.tolist()])
+                    flat(bank.states)[rows] = states[own]
+                start[ids] = part.counts[own]
+        return
+
+
+def _after(
+    groups: dict[int, Group], journal: Journal, start: NDArray[np.int64]
+) -> Iterator[tuple[Group, Columns]]:
+    """Samples of each stream from number start[id] on, in batches; ids say whose."""
+    db = journal.read()
+    try:
+        ends = np.zeros(len(start), np.int64)  # samples in chunks
+        for id, end in db.execute("SELECT stream, max(first + n) FROM chunks GROUP BY stream"):
+            ends[id] = end
+            if id in groups and start[id] < end:
+                yield from _of_chunks(db, journal, groups[id], id, int(start[id]))
+        distinct = list(dict.fromkeys(groups.values()))
+        number_of = {group: n for n, group in enumerate(distinct)}
+        served_by = np.full(len(start), -1)
+        for id, group in groups.items():
+            served_by[id] = number_of[group]
+        gathered: dict[Group, list[Columns]] = {}
+        for _, part in log(db, journal.kinds):
+            assert part.ids is not None
+            new = ends[part.ids] + _repeats(part.ids) >= start[part.ids]
+            ends += np.bincount(part.ids, minlength=len(ends))
+            by = served_by[part.ids]
+            for n in np.unique(by[new & (by >= 0)]).tolist():
+                parts = gathered.setdefault(distinct[n], [])
+                parts.append(part.rows(new & (by == n)))
+                if sum(len(p.t) for p in parts) >= FOLD_ROWS:
+                    yield distinct[n], columns.joined(gathered.pop(distinct[n]))
+        for group, parts in gathered.items():
+            yield group, columns.joined(parts)
+    finally:
+        db.close()
+
+
+def _of_chunks(
+    db: Any, journal: Journal, group: Group, id: int, start: int
+) -> Iterator[tuple[Group, Columns]]:
+    for first, _, part in chunks(db, journal.kinds, id, start):
+        skipped = max(0, start - first)
+        part = part.rows(slice(skipped, None))
+        yield group, part._replace(ids=np.full(len(part.t), id, np.int32))
+
+
+def _repeats(ids: NDArray[np.int32]) -> NDArray[np.int64]:
+    """How often each id came before in `ids`: [7, 8, 7] -> [0, 0, 1]."""
+    order = np.argsort(ids, kind="stable")
+    ordered = ids[order]
+    begins = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    counts = np.diff(np.r_[begins, len(ids)])
+    repeats = np.empty(len(ids), np.int64)
+    repeats[order] = np.arange(len(ids)) - np.repeat(begins, counts)
+    return repeats

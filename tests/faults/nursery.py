@@ -1,0 +1,55 @@
+"""Servers to kill: a process that has everything imported and compiled forks one for each request.
+
+    python -m tests.faults.nursery     reads "FOLDER" from standard input, a line each, and prints
+                                       "PID URL" of a server whose journal is there
+
+So a server is up in a tenth of a second and can be killed often. It makes snapshots as often as it
+can, that kills may hit them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from streamrnn_server import recorder
+from streamrnn_server.app import Server, Settings
+from streamrnn_server.journal import Journal
+
+import streamrnn as srnn
+from streamrnn.streams import Pipeline, Rule
+
+
+def rules() -> list[Rule]:
+    gru = srnn.GRU(2, 16, 1, seed=3)
+    return [
+        Rule("gru/*", lambda channels: gru, ("temp", "load")),
+        Rule("learn/*", lambda channels: srnn.Detector(2, 0, 3), ("temp", "load")),
+    ]
+
+
+async def serve(folder: str) -> None:
+    recorder.SNAPSHOT_S = 0.02
+    server = Server(Pipeline(rules()), settings=Settings(port=0), journal=Journal(Path(folder)))
+    await server.run(lambda server: print(os.getpid(), server.url, flush=True))
+
+
+def main() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    warm = Pipeline(rules())
+    for rule in warm.rules:
+        warm.warm(rule)
+    for line in sys.stdin:
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            try:
+                asyncio.run(serve(line.strip()))
+            finally:
+                os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+"""The journal: what is in it when, who may open it, and what comes back after a restart."""
+
+from __future__ import annotations
+
+import sqlite3
+from concurrent.futures import Future
+from contextlib import closing
+
+import numpy as np
+import pytest
+from streamrnn_server.journal import Journal, JournalError, log
+from streamrnn_server.recorder import Recorder
+
+import streamrnn as srnn
+from streamrnn.streams import Pipeline, Rule
+from tests.leaky import Leaky
+
+GRU = srnn.GRU(2, 8, 1, seed=5)
+
+
+def rules():
+    return [
+        Rule("gru/*", lambda channels: GRU, ("temp", "load")),
+        Rule("learn/*", lambda channels: srnn.Forecaster(len(channels), 0, 2)),
+    ]
+
+
+class Run:
+    """A pipeline with its journal in `folder`, as a server has it, without an event loop."""
+
+    def __init__(self, folder, *own):
+        self.journal = Journal(folder)
+        self.pipeline = Pipeline(own or rules())
+        self.recorder = Recorder(self.pipeline, self.journal)
+        self.recovered = self.recorder.recover()
+        self.told = []
+        self.pipeline.sink(self._note)
+
+    def _note(self, result):
+        b = result.batch
+        self.told += [
+            (k, x.tolist(), y.tobytes()) for k, x, y in zip(b.keys, b.x, b.y, strict=True)
+        ]
+
+    def take(self, samples):
+        """Samples, flushed now and then; what was told of them."""
+        before = len(self.told)
+        for n, (key, x) in enumerate(samples):
+            self.pipeline.take(key, x, float(n))
+            if n % 7 == 0:
+                self.pipeline.flush()
+        self.pipeline.flush()
+        return self.told[before:]
+
+    def die(self):
+        """Leave all as a crash does: nothing is written after the last commit."""
+        self.recorder._thread.shutdown()
+        self.journal.close()
+
+    def stop(self):
+        self.recorder.close()
+
+
+def drawn(count, seed=0, keys=("gru/1", "gru/2", "learn/1", "learn/2")):
+    draw = np.random.default_rng(seed)
+    return [(str(draw.choice(keys)), draw.normal(20, 3, 2).tolist()) for _ in range(count)]
+
+
+def uninterrupted(samples, *own):
+    pipeline, told = Pipeline(own or rules()), {}
+
+    def note(result):
+        b = result.batch
+        for key, x, y in zip(b.keys, b.x, b.y, strict=True):
+            told.setdefault(key, []).append((key, x.tolist(), y.tobytes()))
+
+    pipeline.sink(note)
+    for key, x in samples:
+        pipeline.take(key, x, 0.0)
+    pipeline.flush()
+    return told
+
+
+def by_key(told):
+    found = {}
+    for sample in told:
+        found.setdefault(sample[0], []).append(sample)
+    return found
+
+
+@pytest.mark.parametrize("end", [Run.die, Run.stop])
+def test_predictions_after_a_restart_are_those_of_an_uninterrupted_run(tmp_path, end):
+    samples = drawn(300)
+    told = []
+    for part in (samples[:100], samples[100:180], samples[180:]):
+        run = Run(tmp_path)
+        told += run.take(part)
+        end(run)
+    assert by_key(told) == uninterrupted(samples)
+
+
+def test_a_restart_after_a_stop_folds_nothing_and_after_a_crash_what_came_last(tmp_path):
+    run = Run(tmp_path)
+    run.take(drawn(50))
+    run.stop()
+    run = Run(tmp_path)
+    assert (run.recovered.streams, run.recovered.folded) == (4, 0)
+    run.take(drawn(30))
+    run.die()
+    run = Run(tmp_path)
+    assert (run.recovered.streams, run.recovered.folded, run.recovered.differing) == (4, 30, 0)
+    run.die()
+
+
+def test_the_journal_holds_samples_and_predictions_in_order_of_arrival(tmp_path):
+    run = Run(tmp_path, Rule("*", lambda channels: Leaky(2), ("temp", "load")))
+    run.take([("a", [4.0, float("nan")]), ("b", [8.0, 0.1])])
+    run.take([("a", [8.0, 4.0])])
+    with closing(run.journal.read()) as db:
+        parts = [part for _, part in log(db, run.journal.kinds)]
+    keys = list(run.journal.streams)
+    assert [[keys[id] for id in part.ids] for part in parts] == [["a"], ["b"], ["a"]]
+    assert np.concatenate([part.t for part in parts]).tolist() == [0.0, 1.0, 0.0]
+    x = np.concatenate([part.x for part in parts])
+    assert np.array_equal(x, [[4.0, np.nan], [8.0, 0.1], [8.0, 4.0]], equal_nan=True)
+    # h' = h + (x - h) / 4 from 0
+    assert np.concatenate([part.y for part in parts])[:, 0].tolist() == [1.0, 2.0, 2.75]
+    assert run.journal.counts.tolist() == [2, 1]
+    run.stop()
+
+
+def test_marks_come_back(tmp_path):
+    run = Run(tmp_path)
+    run.pipeline.mark("sender plant", 17)
+    run.take(drawn(3))
+    run.die()
+    run = Run(tmp_path)
+    assert run.pipeline.marked("sender plant") == 17
+    run.die()
+
+
+def test_a_commit_that_fails_leaves_nothing_and_the_next_one_is_whole(tmp_path):
+    run = Run(tmp_path)
+    told = run.take(drawn(20))
+    run.journal._db.execute("PRAGMA query_only = ON")  # as good as a disk that cannot be written
+    run.pipeline.take("gru/new", [1.0, 2.0])
+    run.pipeline.flush()
+    halted = "nothing is taken, for the journal cannot be written: "
+    assert run.pipeline.halted.startswith(
+        f"{halted}{run.journal.path}: attempt to write a readonly"
+    )
+    assert "MB are free there" in run.pipeline.halted
+    run.recorder.beat()
+    with pytest.raises(JournalError):
+        run.recorder._probe.result(timeout=20)
+    run.recorder.beat()
+    assert run.pipeline.halted
+    run.recorder._probe.exception(timeout=20)
+    run.journal._db.execute("PRAGMA query_only = OFF")
+    while run.pipeline.halted:
+        run.recorder.beat()
+        if run.recorder._probe is not None:
+            run.recorder._probe.exception(timeout=20)
+    told += run.take(drawn(20, seed=1))
+    assert by_key(told) == uninterrupted(drawn(20) + drawn(20, seed=1))
+    assert "gru/new" not in run.journal.streams
+    run.die()
+    run = Run(tmp_path)
+    assert run.recovered.folded == 40
+    run.die()
+
+
+def test_streams_of_another_step_begin_anew_and_the_journal_says_so(tmp_path):
+    run = Run(tmp_path)
+    run.take(drawn(40))
+    run.stop()
+    other = srnn.GRU(2, 8, 1, seed=6)
+    changed = [Rule("gru/*", lambda channels: other, ("temp", "load")), rules()[1]]
+    run = Run(tmp_path, *changed)
+    assert (run.recovered.anew, run.recovered.folded) == (2, 0)
+    samples = drawn(40, seed=1)
+    told = run.take(samples[:20])
+    run.die()
+    run = Run(tmp_path, *changed)
+    told += run.take(samples[20:])
+    assert run.recovered.anew == 0
+    want = uninterrupted(samples, *changed)
+    for key in ("gru/1", "gru/2"):
+        assert by_key(told)[key] == want[key]
+    assert by_key(told)["learn/1"] != want["learn/1"]  # that one goes on
+    with closing(run.journal.read()) as db:
+        query = "SELECT key, number, what FROM events JOIN streams ON id = stream ORDER BY key"
+        events = db.execute(query).fetchall()
+    before = uninterrupted(drawn(40))
+    what = "another step: GRU of rule gru/*"
+    assert events == [(key, len(before[key]), what) for key in ("gru/1", "gru/2")]
+    run.die()
+
+
+def test_streams_that_no_rule_serves_are_left_out_and_come_back(tmp_path):
+    samples = drawn(60)
+    run = Run(tmp_path)
+    told = run.take(samples[:30])
+    run.die()
+    run = Run(tmp_path, rules()[1])
+    assert (run.recovered.streams, run.recovered.left_out) == (2, 2)
+    run.stop()
+    run = Run(tmp_path)
+    told += run.take(samples[30:])
+    assert by_key(told) == uninterrupted(samples)
+    run.die()
+
+
+def test_a_journal_has_one_server_at_a_time(tmp_path):
+    run = Run(tmp_path)
+    with pytest.raises(JournalError) as error:
+        Journal(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path} is in use by another streamrnn; stop that one, or give this one another path "
+        "under [journal]"
+    )
+    run.die()
+    Journal(tmp_path).close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "error"),
+    [
+        ("PRAGMA application_id = 7", "{} is not a journal of streamrnn"),
+        (
+            "PRAGMA user_version = 99",
+            "{} is written in version 99, this streamrnn reads up to 1; install a newer one",
+        ),
+    ],
+)
+def test_what_is_no_journal_of_this_version_is_refused(tmp_path, statement, error):
+    Journal(tmp_path).close()
+    path = tmp_path / "journal.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(statement)
+    with pytest.raises(JournalError) as raised:
+        Journal(tmp_path)
+    assert str(raised.value) == error.format(path)
+
+
+def test_what_is_no_database_is_refused(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    path.write_bytes(b"hello, I am a text\n" * 100)
+    with pytest.raises(JournalError, match="file is not a database"):
+        Journal(tmp_path)
+
+
+def test_power_syncs_every_commit(tmp_path):
+    for durability, synchronous in (("process", 1), ("power", 2)):  # NORMAL, FULL
+        journal = Journal(tmp_path, durability=durability)
+        assert journal._db.execute("PRAGMA synchronous").fetchone() == (synchronous,)
+        assert isinstance(journal.sync(), Future)
+        journal.close()
