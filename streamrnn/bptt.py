@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from streamrnn.kernels.network import padded
 from streamrnn.kernels.training import matmul, tokens
-from streamrnn.layers import GRU, LRU, LSTM, RNN, Layer, Tape, zeros
+from streamrnn.layers import GRU, LRU, LSTM, RNN, Array, Layer, Tape, zeros
 from streamrnn.model import Model
 
-Array = NDArray[np.float32]
 LAYERS: dict[str, Any] = {"RNN": RNN, "GRU": GRU, "LSTM": LSTM, "LRU": LRU}
 VARIANTS = ("nonlinearity", "reset_after", "peepholes")  # arguments of models and layers alike
 
@@ -40,6 +39,15 @@ class Chunk(NamedTuple):
         return Chunk(*(np.ascontiguousarray(array[:, part]) for array in self))
 
 
+def layer_of(model: Model) -> type[Layer]:
+    """The class of a model's layers; TypeError for one that cannot be trained here."""
+    kind = type(model).__name__
+    if kind not in LAYERS:
+        raise TypeError(f"{model!r} cannot be trained; expected one of {', '.join(LAYERS)}")
+    layer: type[Layer] = LAYERS[kind]
+    return layer
+
+
 class Network:
     """A model's parameters, packed for training.
 
@@ -47,16 +55,14 @@ class Network:
     """
 
     def __init__(self, model: Model) -> None:
-        kind = type(model).__name__
-        if kind not in LAYERS:
-            raise TypeError(f"{model!r} cannot be trained; expected one of {', '.join(LAYERS)}")
+        kind = layer_of(model)
         config = model.config
         variant = {name: config[name] for name in VARIANTS if name in config}
         H, self.outputs, self.readout = model.hidden_size, model.outputs, model.output_size
         self.shapes = {name: array.shape for name, array in model.parameters.items()}
         self.size = sum(array.size for array in model.parameters.values())
         self.layers: list[Layer] = [
-            LAYERS[kind](k, H if k else model.input_size, H, model.tokens and k == 0, **variant)
+            kind(k, H if k else model.input_size, H, model.tokens and k == 0, **variant)
             for k in range(model.num_layers)
         ]
         self.D, self.width = self.layers[-1].D, padded(self.outputs)

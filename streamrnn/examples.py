@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamrnn.bptt import layer_of
 from streamrnn.kernels.training import loss
 from streamrnn.model import Model
 from streamrnn.modes import Example, named, teach, x_size
@@ -55,8 +56,9 @@ def is_stream(model: Model, inputs: Any, mode: str) -> bool:
 def examples(model: Model, inputs: Any, targets: Any, mode: str, loss: Loss) -> list[Example]:
     """One example for each sequence, or a single one for a long stream.
 
-    Raises ValueError, naming the sequence, for what does not fit the model or the mode.
+    Raises ValueError or TypeError, naming the sequence, for what does not fit the model or mode.
     """
+    layer_of(model)
     size = x_size(mode, model.input_size, model.outputs)
     if is_stream(model, inputs, mode):
         inputs, targets, where = [inputs], [targets], ("inputs", "targets")
@@ -85,6 +87,8 @@ def examples(model: Model, inputs: Any, targets: Any, mode: str, loss: Loss) -> 
             found.append(teach(mode, rows, goal, model.input_size, model.outputs))
         except ValueError as error:
             raise ValueError(f"{names[0]} and {names[1]}: {error}") from None
+    if not any((e.target >= 0 if loss.classes else ~np.isnan(e.target)).any() for e in found):
+        raise ValueError("targets ask for nothing: all of them are missing")
     return found
 
 

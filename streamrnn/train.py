@@ -9,58 +9,26 @@
 True
 """
 
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from streamrnn.batches import Batches, Piece, cut
-from streamrnn.bptt import Chunk, Network, Part
+from streamrnn import resume
+from streamrnn.batches import Batches, cut
 from streamrnn.examples import Loss, examples, is_stream, loss_named
-from streamrnn.kernels.training import optim
-from streamrnn.layers import zeros
+from streamrnn.layers import Array
 from streamrnn.model import Model
 from streamrnn.modes import Example
 from streamrnn.optimizers import OPTIMIZERS, Adam, Optimizer
+from streamrnn.progress import Bar, Interrupt, Report
+from streamrnn.resume import History, Position
+from streamrnn.trainer import Diverged, Trainer
 
-Array = NDArray[np.float32]
-
-
-class Report(NamedTuple):
-    """Where training stands, after an update.
-
-    loss              mean over the epoch so far; validation_loss: after the last epoch, or NaN
-    parameters        as they are now, by name: to look at, or to assign to another model
-    """
-
-    epoch: int
-    epochs: int
-    update: int
-    updates: int
-    loss: float
-    validation_loss: float
-    samples_per_s: float
-    seconds_left: float
-    parameters: Mapping[str, Array]
-
-
-@dataclass
-class History:
-    """What happened: mean losses after each epoch, and why training stopped.
-
-    best      the epoch, from 0, whose parameters the model keeps; -1: those it began with
-    stopped   "epochs", "patience", "callback" or "interrupt"
-    """
-
-    training: list[float] = field(default_factory=list)
-    validation: list[float] = field(default_factory=list)
-    best: int = -1
-    updates: int = 0
-    stopped: str = "epochs"
+__all__ = ["Diverged", "History", "Report", "fit", "mean_loss"]
 
 
 def fit(
@@ -83,70 +51,188 @@ def fit(
     patience: int | None = None,
     seed: int = 0,
     threads: int = 1,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every_s: float = 60.0,
+    progress: bool | None = None,
     callback: Callable[[Report], object] | None = None,
 ) -> History:
-    """Train `model` in place; it keeps the parameters of the lowest validation loss."""
+    """Train `model` in place; it keeps the parameters of the lowest validation loss.
+
+    inputs, targets  one long stream, or separate sequences, in the model's units: docs/train.md
+    mode             a row of `streamrnn.modes.MODES`
+    loss             "squared_error", "cross_entropy" (targets are ids of classes), or "pinball",
+                     whose outputs are the `quantiles` of the first target, then of the second, ...
+    optimizer        SGD, Adagrad, RMSprop or Adam, or its name in small letters for its defaults
+    batch_size       sequences side by side; a long stream is cut into that many
+    truncation       steps that gradients go back; the state goes on; None: to the beginning
+    clip_norm        the most that the gradient's norm may be; None: anything
+    lr_decay         factor of the learning rate for every epoch after the first `decay_after`
+    dropout          share of the units that the layer above does not see, anew at every step
+    validation       share of the data to judge by, or (inputs, targets); None: the last is the best
+    patience         epochs without a better validation loss before training ends; None: all
+    threads          minibatches are shared out among; same bits for the same number
+    checkpoint       file that training goes on from where it exists, written after each epoch and
+                     every checkpoint_every_s seconds
+    progress         a line on stderr; None: where that is a terminal and there is no callback
+    callback         called after each update; what it returns ends training if it is true
+
+    The first Ctrl-C ends training after the running update, as if it had been the last.
+
+    Raises ValueError or TypeError for data and settings that don't fit, and Diverged where a loss
+    is not finite; the model then has the best parameters so far, or the last that gave a loss.
+    """
+    counts: dict[str, int | None]
+    counts = {"epochs": epochs, "batch_size": batch_size, "threads": threads}
+    counts |= {"truncation": truncation, "patience": patience}
+    _check(counts, {"dropout": dropout, "validation": validation}, clip_norm)
+    if isinstance(optimizer, str) and optimizer not in OPTIMIZERS:
+        raise ValueError(f"optimizer is {optimizer!r}, expected one of {', '.join(OPTIMIZERS)}")
+    rule: Optimizer = OPTIMIZERS[optimizer]() if isinstance(optimizer, str) else optimizer
     measure = loss_named(loss, model, quantiles)
-    rule = OPTIMIZERS[optimizer]() if isinstance(optimizer, str) else optimizer
-    training, held = split(model, inputs, targets, mode, measure, validation, seed)
+    training, held = _split(model, inputs, targets, mode, measure, validation, seed)
     stream = is_stream(model, inputs, mode)
     if stream:
-        training = pieces_of(training[0], batch_size, truncation)
-        if held and validation is not None:
+        training = _side_by_side(training[0], batch_size, truncation)
+        if held:
             held = cut(held[0], max(1, min(batch_size, len(held[0].x) // (truncation or 50))))
-    trainer = Trainer(model, measure, rule, threads, dropout, seed)
     batches = Batches(model, training, batch_size, truncation)
     unseen = Batches(model, held, batch_size, truncation) if held else None
-    history = History()
-    trainer.prepare(batches, unseen)
-    best, bad = trainer.p.copy(), 0
-    started, done = time.monotonic(), 0
-    for epoch in range(epochs):
-        lr = rule.lr * lr_decay ** max(0, epoch + 1 - decay_after)
-        generator = None if stream else np.random.default_rng([seed, epoch])
-        pieces = batches.pieces(generator)
-        total = count = 0.0
-        for n, piece in enumerate(pieces):
-            chunk = batches.load(piece)
-            part_total, part_count = trainer.update(chunk, piece, lr, clip_norm)
-            total, count = total + part_total, count + part_count
-            history.updates += 1
-            done += int(chunk.weight.sum())
-            if callback is not None:
-                passed = time.monotonic() - started
-                share = (epoch + (n + 1) / len(pieces)) / epochs
-                report = Report(
-                    epoch,
-                    epochs,
-                    history.updates,
-                    epochs * len(pieces),
-                    total / max(count, 1),
-                    history.validation[-1] if history.validation else np.nan,
-                    done / passed,
-                    passed / share - passed,
-                    trainer.views,
-                )
-                if callback(report):
-                    history.stopped = "callback"
-                    break
-        history.training.append(total / max(count, 1))
-        if unseen is not None:
-            history.validation.append(trainer.mean_loss(unseen))
-        scores = history.validation or None
-        if scores is None or scores[-1] <= min(scores):
-            best[:], history.best, bad = trainer.p, epoch, 0
-        else:
-            bad += 1
-        if history.stopped == "callback":
-            break
-        if patience is not None and bad > patience:
-            history.stopped = "patience"
-            break
-    trainer.assign(best)
+    trainer = Trainer(
+        model, measure, rule, batches, unseen, threads=threads, dropout=dropout, seed=seed
+    )
+    best, history, position = trainer.p.copy(), History(), Position()
+    path = None if checkpoint is None else Path(checkpoint)
+    if path is not None:
+        settings: dict[str, object]
+        settings = {"loss": loss, "quantiles": tuple(quantiles), "optimizer": rule, "mode": mode}
+        settings |= {"batch_size": batch_size, "truncation": truncation, "clip_norm": clip_norm}
+        settings |= {"lr_decay": lr_decay, "decay_after": decay_after, "dropout": dropout}
+        run = resume.describe(model, batches, settings | {"seed": seed})
+        if path.exists():
+            history, position = resume.load(path, run, trainer, best)
+
+    def save() -> None:
+        if path is not None:
+            resume.save(path, run, trainer, best, history, position)
+
+    bar = Bar(shown=progress if progress is not None or callback is None else False)
+    clock, saved, diverged = Clock(), time.monotonic(), False
+    history.stopped = "epochs"
+    try:
+        with Interrupt() as interrupt:
+            while position.epoch < epochs and history.stopped == "epochs":
+                lr = rule.lr * lr_decay ** max(0, position.epoch + 1 - decay_after)
+                generator = None if stream else np.random.default_rng([seed, position.epoch])
+                pieces = batches.pieces(generator)
+                while position.piece < len(pieces) and history.stopped == "epochs":
+                    piece = pieces[position.piece]
+                    chunk = batches.load(piece)
+                    total, count = trainer.update(chunk, piece, lr, clip_norm)
+                    position.add(total, count)
+                    history.updates += 1
+                    clock.samples += int(chunk.weight.sum())
+                    report = clock.report(history, position, epochs, len(pieces), trainer)
+                    bar.show(report)
+                    if callback is not None and callback(report):
+                        history.stopped = "callback"
+                    if interrupt.asked:
+                        history.stopped = "interrupt"
+                    if time.monotonic() > saved + checkpoint_every_s:
+                        save()
+                        saved = time.monotonic()
+                ended = position.piece == len(pieces)
+                if not ended:
+                    save()  # as it is within the epoch, before that is judged like a whole one
+                _judge(history, position, trainer, unseen, best)
+                position.next_epoch()
+                if history.stopped == "epochs" and _since_best(history) >= (patience or np.inf):
+                    history.stopped = "patience"
+                if ended:
+                    save()
+    except Diverged as error:
+        diverged = True
+        kept = "the best epoch" if history.validation else "the last finite loss"
+        raise Diverged(
+            f"{error}, in epoch {position.epoch + 1}; the model keeps the parameters of {kept}. "
+            "A lower learning rate or clip_norm may help"
+        ) from None
+    finally:
+        bar.close()
+        newest = trainer.good if diverged else trainer.p
+        trainer.assign(best if history.validation else newest)
     return history
 
 
-def split(
+def mean_loss(
+    model: Model,
+    inputs: Any,
+    targets: Any,
+    mode: str = "synced",
+    *,
+    loss: str = "squared_error",
+    quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+    batch_size: int = 50,
+    threads: int = 1,
+) -> float:
+    """The mean loss of a model over data that it does not learn from; arguments as of `fit`.
+
+    A long stream is read from the zero state, in one piece.
+    """
+    measure = loss_named(loss, model, quantiles)
+    data = Batches(model, examples(model, inputs, targets, mode, measure), batch_size, 200)
+    return Trainer(model, measure, Adam(), data, data, threads=threads).mean_loss(data)
+
+
+class Clock:
+    """How fast this run is, from when it began."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.samples = self.updates = 0
+
+    def report(
+        self, history: History, position: Position, epochs: int, pieces: int, trainer: Trainer
+    ) -> Report:
+        """After an update, `pieces` of which make an epoch."""
+        self.updates += 1
+        passed = time.monotonic() - self.started
+        left = (epochs - position.epoch) * pieces - position.piece
+        return Report(
+            epoch=position.epoch,
+            epochs=epochs,
+            update=history.updates,
+            updates=history.updates + left,
+            loss=position.loss,
+            validation_loss=history.validation[-1] if history.validation else float("nan"),
+            samples_per_s=self.samples / passed,
+            seconds_left=passed / self.updates * left,
+            parameters=trainer.views,
+        )
+
+
+def _judge(
+    history: History, position: Position, trainer: Trainer, unseen: Batches | None, best: Array
+) -> None:
+    """Note the losses of an epoch, and keep the parameters if they are the best."""
+    history.training.append(position.loss)
+    if unseen is None:
+        history.best = position.epoch
+        return
+    loss = trainer.mean_loss(unseen)
+    if not np.isfinite(loss):
+        raise Diverged(f"the validation loss is {loss} after update {trainer.step}")
+    if not history.validation or loss < min(history.validation):
+        best[:], history.best = trainer.p, position.epoch
+    history.validation.append(loss)
+
+
+def _since_best(history: History) -> int:
+    """Epochs since the best validation loss."""
+    scores = history.validation
+    return len(scores) - 1 - scores.index(min(scores)) if scores else 0
+
+
+def _split(
     model: Model,
     inputs: Any,
     targets: Any,
@@ -156,24 +242,22 @@ def split(
     seed: int,
 ) -> tuple[list[Example], list[Example]]:
     """Examples to learn from, and to judge by: a stream's end, or some of the sequences."""
-    training = examples(model, inputs, targets, mode, loss)
+    given = examples(model, inputs, targets, mode, loss)
     if isinstance(validation, tuple):
-        return training, examples(model, *validation, mode, loss)
+        return given, examples(model, *validation, mode, loss)
     if not validation:
-        return training, []
+        return given, []
     if is_stream(model, inputs, mode):
-        at = round(len(training[0].x) * (1 - validation))
-        return [Example(*(a[:at] for a in training[0]))], [Example(*(a[at:] for a in training[0]))]
-    order = np.random.default_rng(seed).permutation(len(training))
-    count = round(len(training) * validation)
-    held = set(order[:count].tolist())
-    return (
-        [training[n] for n in range(len(training)) if n not in held],
-        [training[n] for n in sorted(held)],
-    )
+        at = round(len(given[0].x) * (1 - validation))
+        parts = [Example(*(a[:at] for a in given[0])), Example(*(a[at:] for a in given[0]))]
+        return parts[:1], parts[1:] if len(parts[1].x) else []
+    count = round(len(given) * validation)
+    held = np.sort(np.random.default_rng(seed).permutation(len(given))[:count])
+    learned = np.delete(np.arange(len(given)), held)
+    return [given[n] for n in learned], [given[n] for n in held]
 
 
-def pieces_of(stream: Example, batch_size: int, truncation: int | None) -> list[Example]:
+def _side_by_side(stream: Example, batch_size: int, truncation: int | None) -> list[Example]:
     """A long stream cut into `batch_size` streams of at least `truncation` steps."""
     least = batch_size * (truncation or 1)
     if len(stream.x) < least:
@@ -184,115 +268,12 @@ def pieces_of(stream: Example, batch_size: int, truncation: int | None) -> list[
     return cut(stream, batch_size)
 
 
-class Trainer:
-    """Parameters on their way: one update at a time, in as many threads."""
-
-    def __init__(
-        self,
-        model: Model,
-        loss: Loss,
-        optimizer: Optimizer,
-        threads: int,
-        dropout: float,
-        seed: int,
-    ) -> None:
-        self.model, self.loss, self.optimizer = model, loss, optimizer
-        self.dropout, self.seed = dropout, seed
-        self.network = Network(model)
-        self.p = zeros(self.network.size)
-        self.views = self.network.views(self.p)
-        for name, array in model.parameters.items():
-            self.views[name][:] = array
-        self.memory = [zeros(self.network.size) for _ in range(optimizer.memory)]
-        self.threads, self.step = threads, 0
-        self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
-
-    def prepare(self, batches: Batches, unseen: Batches | None) -> None:
-        """Allocate for minibatches of these sizes."""
-        self.parts, self.slices = self._parts(batches)
-        self.judges, self.judged = (
-            (self.parts, self.slices) if unseen is None else self._parts(unseen)
-        )
-
-    def _parts(self, batches: Batches) -> tuple[list[Part], list[slice]]:
-        count = min(self.threads, batches.batch_size)
-        edges = [round(n * batches.batch_size / count) for n in range(count + 1)]
-        slices = [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
-        return [Part(self.network, batches.steps, s.stop - s.start) for s in slices], slices
-
-    def update(
-        self, chunk: Chunk, piece: Piece, lr: float, clip_norm: float | None
-    ) -> tuple[float, float]:
-        """One update from one chunk; its summed loss, and over how many numbers."""
-        self.network.pack(self.views)
-        count = counted(chunk)
-        keep = self._keep(len(chunk.x))
-
-        def work(part: Part, own: slice) -> float:
-            begin(part, piece)
-            kept = None if keep is None else [np.ascontiguousarray(k[:, own]) for k in keep]
-            total = part.run(chunk.streams(own), self.loss.of, 1 / max(count, 1), kept)
-            part.carry(len(chunk.x))
-            return total
-
-        total = sum(self._each(work, self.parts, self.slices))
-        gradient = self.parts[0].gradient
-        for part in self.parts[1:]:
-            gradient += part.gradient
-        if clip_norm is not None:
-            size = optim.norm(gradient)
-            if size > clip_norm:
-                gradient *= np.float32(clip_norm / size)
-        self.step += 1
-        self.optimizer.update(self.p, gradient, self.memory, lr, self.step)
-        return total, count
-
-    def _keep(self, T: int) -> list[Array] | None:
-        if self.dropout == 0:
-            return None
-        generator = np.random.default_rng([self.seed, self.step, 1])
-        B, share = self.slices[-1].stop, np.float32(1 - self.dropout)
-        return [
-            (generator.random((T, B, layer.width), np.float32) < share).astype(np.float32) / share
-            for layer in self.network.layers[1:]
-        ]
-
-    def mean_loss(self, batches: Batches) -> float:
-        """The mean loss over all of an epoch, without learning from it."""
-        self.network.pack(self.views)
-        total = count = 0.0
-        for piece in batches.pieces():
-            chunk = batches.load(piece)
-
-            def work(part: Part, own: slice, chunk: Chunk = chunk, piece: Piece = piece) -> float:
-                begin(part, piece)
-                total = part.loss(chunk.streams(own), self.loss.of)
-                part.carry(len(chunk.x))
-                return total
-
-            total += sum(self._each(work, self.judges, self.judged))
-            count += counted(chunk)
-        return total / max(count, 1)
-
-    def _each(self, work: Callable[..., float], *arguments: Any) -> list[float]:
-        each = map if self.pool is None else self.pool.map
-        return list(each(work, *arguments))
-
-    def assign(self, p: Array) -> None:
-        """Give the model these parameters."""
-        for name, array in self.network.views(p).items():
-            self.model.parameters[name] = array
-
-
-def begin(part: Part, piece: Piece) -> None:
-    """Zero states where sequences begin."""
-    if piece.begin == 0:
-        for state in part.states:
-            state[:] = 0
-
-
-def counted(chunk: Chunk) -> float:
-    """Over how many targets a chunk's loss is summed."""
-    if chunk.target.ndim == 2:
-        return float((chunk.weight * (chunk.target >= 0)).sum())
-    return float((chunk.weight[:, :, None] * ~np.isnan(chunk.target)).sum())
+def _check(counts: dict[str, int | None], shares: dict[str, Any], clip_norm: float | None) -> None:
+    for name, value in counts.items():
+        if value is not None and (not isinstance(value, int | np.integer) or value < 1):
+            raise ValueError(f"{name} is {value!r}, expected a whole number of at least 1")
+    for name, share in shares.items():
+        if isinstance(share, int | float) and not 0 <= share < 1:
+            raise ValueError(f"{name} is {share!r}, expected a share from 0 to below 1")
+    if clip_norm is not None and not clip_norm > 0:
+        raise ValueError(f"clip_norm is {clip_norm!r}, expected a number above 0, or None")

@@ -20,7 +20,7 @@ import streamrnn as srnn
 from streamrnn.batches import Batches, cut
 from streamrnn.examples import loss_named
 from streamrnn.modes import Example
-from streamrnn.train import Trainer
+from streamrnn.trainer import Trainer
 
 V, H, LAYERS, T, B = 96, 128, 2, 50, 50
 UPDATES = 60
@@ -31,8 +31,7 @@ class Ours:
     def __init__(self, model: srnn.LSTM, tokens: np.ndarray, threads: int) -> None:
         loss = loss_named("cross_entropy", model, ())
         self.batches = Batches(model, cut(Example(tokens[:-1], tokens[1:]), B), B, T)
-        self.trainer = Trainer(model, loss, srnn.Adam(lr=2e-3), threads, 0.0, 0)
-        self.trainer.prepare(self.batches, None)
+        self.trainer = Trainer(model, loss, srnn.Adam(lr=2e-3), self.batches, threads=threads)
         self.pieces = self.batches.pieces()
 
     def update(self, n: int) -> float:
