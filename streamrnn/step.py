@@ -32,8 +32,7 @@ class Step(Protocol):
                says that `advance` may run in several threads at once, each with rows of its own:
                it releases the GIL, and writes nothing but these rows and y
     reasons    texts of the codes in a "reason" column
-    vocabulary texts of the token ids; a state with a field log_p, the log-probabilities of the next
-               token, can be asked to write
+    vocabulary texts of the token ids
     """
 
     @property

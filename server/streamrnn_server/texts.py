@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from streamrnn.step import Step, initial
+from streamrnn.learner import Learner
+from streamrnn.text import Reader
 from streamrnn_server import protocol
 from streamrnn_server.protocol import ProtocolError
 from streamrnn_server.rings import Ring
@@ -23,26 +23,24 @@ WRITERS = 8  # at once, for all viewers: each costs some 60 steps a second
 class Texts:
     """Streams by their ids in the hub, viewers by whatever the hub knows them by."""
 
-    def __init__(self, states: States | None = None, seed: int | None = None) -> None:
-        self._states = States() if states is None else states
-        self._generator = np.random.default_rng(seed)
-        self._steps: dict[int, Step] = {}
+    def __init__(self) -> None:
+        self._states = States()
+        self._steps: dict[int, Reader | Learner] = {}
         self._writings: dict[Hashable, Writing] = {}
 
     def add(self, stream: int, group: Group) -> None:
         """A new stream, of any kind."""
-        if group.writes:
+        if isinstance(group.step, Reader | Learner):
             self._steps[stream] = group.step
-            self._states.keep(stream, -1, initial(group.step))
+            self._states.keep(stream, -1, group.step.initial())
 
     def read(self, stream: int, seq: int, state: NDArray[Any]) -> None:
         """The stream was in `state` after its sample `seq`."""
-        if self._states.due(stream, seq):
-            self._states.keep(stream, seq, state)
+        self._states.keep(stream, seq, state)
 
     def reset(self, stream: int, seq: int) -> None:
         """The state after sample `seq` was put back to the initial one."""
-        self._states.keep(stream, seq, initial(self._steps[stream]))
+        self._states.keep(stream, seq, self._steps[stream].initial())
 
     def check(self, what: str, stream: int, key: str) -> None:
         """Raises ProtocolError where a stream is no text that can be written."""
@@ -73,7 +71,6 @@ class Texts:
             after=after,
             temperature=request.temperature,
             length=request.length,
-            generator=self._generator,
         )
 
     def stop(self, viewer: Hashable) -> None:

@@ -3,21 +3,24 @@
     States   of each text stream a state now and then, to go back to
     Writing  from such a state over the tokens read since to the place asked for, and on from there
 
-A state is kept every EVERY tokens; what lies between is read again, which gives the same bits.
+What lies between a state and a place is read again, which gives the same bits. Of a network that
+learns as it reads, the parameters are those of the state, and it learns neither from that nor from
+what it writes.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrnn.step import Step, allocate, scalar
+from streamrnn.learner import Learner
+from streamrnn.step import allocate
+from streamrnn.text import Reader, sample
 
-EVERY = 256
 STATES_BYTES = 32 << 20
 WRITE_HZ = 60.0  # tokens a second: one sees them come
 BURST = 16  # tokens at once, when nobody fetched them for a while
@@ -31,11 +34,6 @@ class States:
         self.bytes = 0
         self._of: dict[int, deque[tuple[int, NDArray[Any]]]] = {}
         self._ages: deque[int] = deque()  # streams, in the order in which states came
-
-    def due(self, stream: int, seq: int) -> bool:
-        """Whether the state after sample `seq` is worth keeping."""
-        kept = self._of.get(stream)
-        return not kept or seq - kept[-1][0] >= EVERY
 
     def keep(self, stream: int, seq: int, state: NDArray[Any]) -> None:
         """Keep `state`, that of the stream after sample `seq`; instead of another of that place."""
@@ -67,7 +65,7 @@ class Writing:
 
     def __init__(
         self,
-        step: Step,
+        step: Reader | Learner,
         state: NDArray[Any],
         tokens: Sequence[float],
         *,
@@ -75,23 +73,18 @@ class Writing:
         after: int,
         temperature: float,
         length: int,
-        generator: np.random.Generator,
     ) -> None:
         self.stream = stream
         self.after = after
         self.left = length
-        self._step = step
-        self._states = allocate(step.layout, 1)
-        self._states[0] = state
-        self._tokens = tokens
-        self._temperature = temperature
-        self._generator = generator
-        self._since: float | None = None
+        self._begin = (step, state, tokens, temperature)
+        self._written: Iterator[int] | None = None
+        self._since = 0.0
 
     def due(self, now: float) -> list[int]:
         """The tokens written since the last call, at WRITE_HZ."""
-        if self._since is None:
-            self._read(self._tokens)
+        if self._written is None:  # not before a tick: who asks often has it done once
+            self._written = _writer(*self._begin)
             self._since = now
         count = min(int((now - self._since) * WRITE_HZ), self.left)
         if count > BURST:
@@ -99,31 +92,17 @@ class Writing:
         elif count > 0:
             self._since += count / WRITE_HZ
         self.left -= count
-        return [self._write() for _ in range(count)]
-
-    def _write(self) -> int:
-        token = draw(self._states["log_p"][0], self._temperature, self._generator)
-        self._read([token])
-        return token
-
-    def _read(self, tokens: Sequence[float]) -> None:
-        x = np.array(tokens, scalar(self._step.layout)).reshape(-1, 1)
-        y = np.empty((len(x), self._step.outputs), x.dtype)
-        self._step.advance(self._states, np.zeros(len(x), np.int64), x, y)
+        return [next(self._written) for _ in range(count)]
 
 
-def draw(
-    log_p: NDArray[np.floating[Any]], temperature: float, generator: np.random.Generator
-) -> int:
-    """The number of a token, by its log-probability divided by `temperature`; at 0 the likeliest.
-
-    >>> draw(np.log([0.1, 0.7, 0.2]), 0.0, np.random.default_rng(0))
-    1
-    """
-    if temperature == 0.0:
-        return int(log_p.argmax())
-    scaled = log_p.astype(np.float64) / temperature
-    p = np.exp(scaled - scaled.max())
-    total = np.cumsum(p)
-    found = np.searchsorted(total, generator.random() * total[-1], side="right")
-    return min(int(found), len(p) - 1)  # the product may be rounded up to the total
+def _writer(
+    step: Reader | Learner, state: NDArray[Any], tokens: Sequence[float], temperature: float
+) -> Iterator[int]:
+    reader = step.reader(state) if isinstance(step, Learner) else step
+    states = allocate(reader.layout, 1)
+    for name, _ in reader.fields:  # a learner has more
+        states[name] = state[name]
+    x = np.array(tokens, np.float32).reshape(-1, 1)
+    y = np.empty((len(x), reader.outputs), np.float32)
+    reader.advance(states, np.zeros(len(x), np.int64), x, y)
+    return sample(reader, states[0:1].reshape(()), temperature=temperature)

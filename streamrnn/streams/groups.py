@@ -1,5 +1,6 @@
 """Which step serves which stream: rules by pattern, and the groups of streams they make."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -11,13 +12,16 @@ from streamz import Stream
 
 from streamrnn.bank import Bank
 from streamrnn.evaluate import RunningError
+from streamrnn.learner import Learner
 from streamrnn.step import Output, Step, allocate
 from streamrnn.streams.batch import Batch
 from streamrnn.streams.identity import identity
 from streamrnn.streams.nodes import rnn
 from streamrnn.streams.picture import Draw, Mode
 from streamrnn.streams.refused import Refused
+from streamrnn.text import Reader
 
+STATE_EVERY = 256  # samples: to read so many again takes milliseconds
 NOT_SAMPLED = -128  # in Result.h: nobody asked for the hidden units after this sample
 
 
@@ -55,8 +59,8 @@ class Result(NamedTuple):
     """A batch of one group with its predictions.
 
     batch.y (N, len(group.outputs)) float32; h (N, U) hidden units, 127 = +1, all NOT_SAMPLED where
-    the state after that sample was not looked at; None for a step without hidden units. states: by
-    key, after the last sample of each, for a group that `writes`; else empty.
+    the state after that sample was not looked at; None for a step without hidden units. states: in
+    a group that `writes`, by key after its last sample, every STATE_EVERY samples of it.
     """
 
     group: "Group"
@@ -73,7 +77,7 @@ class Group:
     outputs   what each column of y means, the running errors last
     U         hidden units that the step shows
     identity  of the states: they can go on in a group that has the same
-    writes    whether its states tell the log-probabilities of the next token, so that one can go on
+    writes    whether its step reads tokens and can write on from a state
     """
 
     def __init__(
@@ -91,7 +95,8 @@ class Group:
         self.outputs = described(step, channels) if rule.outputs is None else rule.outputs
         units = getattr(step, "units", None)
         self.U = 0 if units is None else units(allocate(step.layout, 1)).shape[1]
-        self.writes = "log_p" in (step.layout.names or ())
+        self.writes = isinstance(step, Reader | Learner)
+        self._unseen: Counter[str] = Counter()  # samples by key since its state was last given
         self._check()
 
         # A streamz node holds what comes before it, but not what comes after (streamz#71): the
@@ -173,8 +178,15 @@ class Group:
     def _result(self, batch: Batch) -> Result:
         assert batch.y is not None
         h = self._hidden(batch) if self.U else None
-        states = {key: self.bank[key] for key in dict.fromkeys(batch.keys)} if self.writes else {}
+        states = self._states(batch) if self.writes else {}
         return Result(self, batch._replace(y=batch.y.astype(np.float32, copy=False)), h, states)
+
+    def _states(self, batch: Batch) -> dict[str, NDArray[Any]]:
+        """States after this batch of the streams that have come far enough since the last."""
+        self._unseen.update(batch.keys)
+        due = [key for key in dict.fromkeys(batch.keys) if self._unseen[key] >= STATE_EVERY]
+        self._unseen.subtract({key: self._unseen[key] for key in due})
+        return {key: self.bank[key] for key in due}
 
     def _hidden(self, batch: Batch) -> NDArray[np.int8]:
         """Units after the last sample of each stream in the batch, NOT_SAMPLED for the others."""

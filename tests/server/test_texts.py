@@ -8,11 +8,14 @@ from streamrnn_server import protocol as p
 from streamrnn_server.example import TEXT, VOCABULARY, example
 from streamrnn_server.hub import Hub
 from streamrnn_server.texts import WRITERS, Texts
-from streamrnn_server.writing import BURST, EVERY, States, draw
+from streamrnn_server.writing import BURST, States
 
 import streamrnn as srnn
+from streamrnn.learner import Learner
+from streamrnn.optimizers import Adam
 from streamrnn.step import allocate, initial
 from streamrnn.streams import Pipeline, Rule
+from streamrnn.streams.groups import STATE_EVERY
 from streamrnn.text import Reader
 from streamrnn.vocabulary import Vocabulary
 from tests.server.fakes import say, taken, watch
@@ -30,11 +33,15 @@ def reader_of(seed: int = 3) -> Reader:
 READER = reader_of()
 
 
+LEARNER = Learner(READER.model, LETTERS, truncation=10, optimizer=Adam(lr=0.05))
+
+
 def served(n: int, *, key: str = "text"):
     """A pipeline and its hub, after n tokens of a stream; and those tokens."""
     pipeline = Pipeline(
         [
             Rule("text*", lambda names: READER, ("token",), kind="tokens"),
+            Rule("learning", lambda names: LEARNER, ("token",), kind="tokens"),
             Rule("*", lambda names: srnn.GRU(1, 4, 1), ("value",)),
         ]
     )
@@ -49,15 +56,15 @@ def served(n: int, *, key: str = "text"):
     return pipeline, hub, tokens
 
 
-def likeliest(tokens: list[int], count: int) -> list[int]:
+def likeliest(tokens: list[int], count: int, reader: Reader = READER) -> list[int]:
     """What the network takes for likeliest after `tokens`, again and again."""
-    states, x, y = allocate(READER.layout, 1), np.empty((1, 1), np.float32), np.empty((1, 12), "f4")
-    states[0] = initial(READER)
+    states, x, y = allocate(reader.layout, 1), np.empty((1, 1), np.float32), np.empty((1, 12), "f4")
+    states[0] = reader.initial()
     row, found = np.zeros(1, np.int64), []
 
     def read(token: int) -> None:
         x[:] = token
-        READER.advance(states, row, x, y)
+        reader.advance(states, row, x, y)
 
     for token in tokens:
         read(token)
@@ -78,7 +85,9 @@ def written(hub: Hub, viewer, *, seconds: float = 60.0) -> list[p.Written]:
     return found
 
 
-@pytest.mark.parametrize("after", [-1, 0, 5, EVERY - 2, EVERY - 1, EVERY, 2 * EVERY + 7, 599])
+@pytest.mark.parametrize(
+    "after", [-1, 0, 5, STATE_EVERY - 2, STATE_EVERY - 1, STATE_EVERY, 2 * STATE_EVERY + 7, 599]
+)
 def test_the_network_writes_on_from_where_it_was(after):
     _, hub, tokens = served(600)
     viewer = hub.join()
@@ -211,24 +220,22 @@ def test_states_give_way_to_newer_ones_when_they_take_too_many_bytes():
     assert states.oldest(0, 0) == 255 and states.oldest(0, 300) == 511
     states.keep(1, 0, state)  # of the same place: instead of the one before
     assert states.bytes == 3 * state.nbytes
-    assert not states.due(0, 766) and states.due(0, 767)
 
 
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_tokens_are_drawn_as_often_as_the_temperature_says(temperature):
-    p_next = np.array([0.5, 0.2, 0.2, 0.1])
-    generator = np.random.default_rng(0)
-    drawn = [draw(np.log(p_next), temperature, generator) for _ in range(20_000)]
-    expected = p_next ** (1 / temperature)
-    shares = np.bincount(drawn, minlength=4) / len(drawn)
-    # four standard deviations of a share of 20 000 draws
-    np.testing.assert_allclose(shares, expected / expected.sum(), atol=4 * 0.5 / 20_000**0.5)
-
-
-def test_what_is_impossible_is_never_drawn():
-    log_p = np.array([-np.inf, 0.0, -np.inf], np.float32)
-    generator = np.random.default_rng(0)
-    assert {draw(log_p, 5.0, generator) for _ in range(100)} == {1}
+def test_a_network_that_learns_writes_what_it_has_learned_and_learns_nothing_from_it():
+    pipeline, hub, _ = served(0)
+    tokens = LETTERS.encode("abc d" * 110).tolist()
+    for token in tokens[:512]:
+        pipeline.take("learning", [token])
+        pipeline.flush()
+    group = pipeline.group_of("learning")
+    assert group is not None
+    state = group.bank["learning"]
+    viewer = hub.join()
+    say(hub, viewer, p.Write(stream=0, after=511, temperature=0, length=38))
+    found = [t for m in written(hub, viewer) for t in m.tokens]
+    assert found == tokens[512:550]
+    assert group.bank["learning"].tobytes() == state.tobytes()
 
 
 def test_a_stream_that_knows_no_next_token_cannot_be_written():
