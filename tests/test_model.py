@@ -11,8 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamrnn.model import GRU, LSTM, RNN, Model
+from streamrnn.bank import Bank
+from streamrnn.model import GRU, LRU, LSTM, RNN, Model
+from streamrnn.step import flat
 from tests import naive
+from tests.padding import padding
 
 ATOL = 3e-6  # float32 sums of up to 64 terms of size 1, carried through the recurrence
 
@@ -29,6 +32,37 @@ def test_run_matches_naive(cell, num_layers, bias, output_size):
     model = cell(3, 13, output_size, num_layers=num_layers, bias=bias, seed=1)
     X = samples(200, 3)
     np.testing.assert_allclose(model.run(X), naive.run(model, X), atol=ATOL)
+
+
+@pytest.mark.parametrize("cell", naive.MODELS)
+@given(
+    I=st.integers(1, 40),
+    H=st.one_of(st.integers(1, 40), st.sampled_from([63, 64, 65, 127, 130, 257])),
+    O=st.one_of(st.none(), st.integers(1, 40)),
+    num_layers=st.integers(1, 4),
+    bias=st.booleans(),
+    tokens=st.booleans(),
+)
+@settings(max_examples=25, deadline=None)
+def test_networks_of_any_size_match_naive_alone_and_side_by_side(
+    cell, I, H, O, num_layers, bias, tokens
+):
+    model = cell(I, H, O, num_layers=num_layers, bias=bias, tokens=tokens)
+    generator = np.random.default_rng(H)
+    X = generator.integers(0, I + 1, (12, 1)) if tokens else samples(12, I)
+    Y = model.run(X)
+    expected = naive.run(model, X.ravel() if tokens else X)
+    np.testing.assert_allclose(Y, expected, atol=1e-5)  # up to 4 layers, one on another
+    keys = generator.permutation(np.arange(60) % 5)  # 12 samples of each of 5 streams
+    bank, count = Bank(model), np.zeros(5, int)
+    rows = np.empty((60, model.inputs), np.float32)
+    for n, key in enumerate(keys):
+        rows[n] = X[count[key]]
+        count[key] += 1
+    together = bank.step(keys.tolist(), rows)
+    for key in range(5):
+        assert together[keys == key].tobytes() == Y.tobytes()
+    assert not padding(model, bank.states).any()
 
 
 @pytest.mark.parametrize("cell", naive.MODELS)
@@ -87,12 +121,39 @@ def test_a_missing_value_counts_as_the_mean(cell):
     assert holes.run(X).tobytes() == means.run(filled).tobytes()
 
 
+EXTREME = [[np.inf, -np.inf], [1e300, -1e300], [3.4e38, 3.4e38], [1e-45, 0], [np.nan, np.nan]]
+
+
 @pytest.mark.parametrize("cell", naive.MODELS)
-def test_extreme_inputs_leave_the_state_finite(cell):
-    model = cell(2, 8, 1, num_layers=2)
-    for x in ([np.inf, -np.inf], [1e300, -1e300], [3.4e38, 3.4e38], [np.nan, np.nan]):
+@pytest.mark.parametrize("H", [8, 19])
+def test_extreme_inputs_leave_the_state_finite_and_its_padding_zero(cell, H):
+    model = cell(2, H, 1, num_layers=2)
+    for x in EXTREME * 20:
         assert np.isfinite(model.step(x)).all()
-    assert np.isfinite(model.state["h"]).all()
+    assert np.isfinite(flat(model.state.reshape(1))).all()
+    bank = Bank(model)
+    keys = [*range(10), *range(10)[::-1]]  # side by side, in two rounds
+    assert np.isfinite(bank.step(keys, EXTREME * 4)).all()
+    assert np.isfinite(flat(bank.states)).all()
+    assert not padding(model, model.state).any() and not padding(model, bank.states).any()
+
+
+def test_an_lru_that_hardly_forgets_stays_finite_under_the_largest_inputs():
+    model = LRU(1, 5)
+    model.parameters["nu_log_l0"] = np.full(5, -18)  # |l| = exp(-exp(-18)) = 1 - 1.5e-8
+    model.parameters["theta_log_l0"] = [-20, -5, 0, 0.5, 1]
+    assert np.isfinite(model.run(np.full(20_000, np.inf))).all()
+    # x is limited to 1e18, so each step adds at most 1e18 g |B|, and 20 000 of them less than 1e24
+    assert np.isfinite(model.state["s"]).all() and np.abs(model.state["s"]).max() < 1e24
+
+
+def test_a_relu_that_doubles_at_each_step_stops_at_its_limit():
+    model = RNN(1, 2, nonlinearity="relu", bias=False)
+    model.parameters["weight_hh_l0"] = 2 * np.eye(2)
+    model.parameters["weight_ih_l0"] = np.ones((2, 1))
+    Y = model.run(np.ones(200))
+    assert Y[:3, 0].tolist() == [1, 3, 7]  # h = 2 h + 1
+    assert Y[-1].tolist() == [np.float32(1e18)] * 2
 
 
 @pytest.mark.parametrize("part", [np.s_[::2], np.s_[::-1], np.s_[3::-1]])
