@@ -8,8 +8,7 @@ import pytest
 
 import streamrnn as srnn
 from streamrnn.kernels import door
-
-CELLS = [srnn.RNN, srnn.GRU, srnn.LSTM]
+from tests import naive
 
 
 @pytest.fixture(params=["fast", "slow"], autouse=True)
@@ -21,7 +20,7 @@ def way(request, monkeypatch):
         assert door.available()
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", naive.MODELS)
 @pytest.mark.parametrize("inputs", [1, 5])
 def test_gives_the_bits_of_step(cell, inputs):
     by_step, by_stepper = (cell(inputs, 20, 3, num_layers=2) for _ in range(2))
@@ -69,25 +68,28 @@ def test_moves_the_stream_of_its_model():
     assert step(1.0).tobytes() == y.tobytes()
 
 
-def test_tokens_go_by_their_index():
-    by_step, by_stepper = (srnn.LSTM(7, 12, 7, tokens=True) for _ in range(2))
+@pytest.mark.parametrize("cell", naive.MODELS)
+def test_tokens_go_by_their_index(cell):
+    by_step, by_stepper = (cell(7, 12, 7, tokens=True) for _ in range(2))
     step = by_stepper.stepper()
     for token in (0.0, 6.0, 7.0, -1.0, float("nan"), 3):
         assert step(token).tobytes() == by_step.step(token).tobytes()
 
 
-def test_missing_and_extreme_values_leave_the_state_finite():
-    model = srnn.GRU(1, 8)
+@pytest.mark.parametrize("cell", naive.MODELS)
+def test_missing_and_extreme_values_leave_the_state_finite(cell):
+    model = cell(1, 8)
     step = model.stepper()
     for x in (float("nan"), float("inf"), -1e300, 1e39):
         assert np.isfinite(step(x)).all()
 
 
-def test_lives_on_when_its_model_is_gone():
-    step = srnn.GRU(1, 64, 1).stepper()
+@pytest.mark.parametrize("cell", naive.MODELS)
+def test_lives_on_when_its_model_is_gone(cell):
+    step = cell(1, 64, 1).stepper()
     gc.collect()
     filler = [np.full(4096, np.nan, np.float32) for _ in range(100)]
-    model = srnn.GRU(1, 64, 1)
+    model = cell(1, 64, 1)
     for x in np.linspace(-1, 1, 100):
         assert step(float(x)).tobytes() == model.step(x).tobytes()
     assert len(filler) == 100
