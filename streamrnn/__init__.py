@@ -5,10 +5,11 @@ from streamrnn.checkpoint import load, save
 from streamrnn.detect import Detection, Detector
 from streamrnn.forecast import Forecast, Forecaster
 from streamrnn.formats import FormatError
-from streamrnn.model import GRU, LRU, LSTM, RNN, from_torch
+from streamrnn.model import GRU, LRU, LSTM, RNN
 from streamrnn.optimizers import SGD, Adagrad, Adam, RMSprop
 from streamrnn.step import Output, Step, flat, padded
 from streamrnn.train import History, Report, fit
+from streamrnn.trained import from_torch
 
 __version__ = "0.1.0"
 

@@ -22,6 +22,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from streamrnn.bank import Bank, Snapshot
+from streamrnn.bidirectional import Bidirectional
 from streamrnn.detect import Detector
 from streamrnn.forecast import Forecaster
 from streamrnn.formats import FormatError
@@ -32,16 +33,16 @@ from streamrnn.network import Network
 from streamrnn.packed import shapes
 from streamrnn.sequential import Sequential
 from streamrnn.step import Step, allocate, flat
+from streamrnn.windowed import Windowed
 
 VERSION = 1
-CLASSES: dict[str, Any] = {
-    c.__name__: c for c in (RNN, GRU, LSTM, LRU, Sequential, Forecaster, Detector)
-}
+NETWORKS = (RNN, GRU, LSTM, LRU, Sequential, Bidirectional)
+CLASSES: dict[str, Any] = {c.__name__: c for c in (*NETWORKS, Windowed, Forecaster, Detector)}
 Tensors = dict[str, NDArray[Any]]
 
 
 def save(
-    what: Network | Forecaster | Detector | Bank,
+    what: Network | Bidirectional | Windowed | Forecaster | Detector | Bank,
     path: str | os.PathLike[str],
     *,
     dtype: str = "float32",
@@ -78,8 +79,14 @@ def save(
 
 
 def _describe(step: Any, dtype: str) -> tuple[dict[str, Any], Tensors]:
-    tensors = {"state": flat(step.state.reshape(1))}
-    if isinstance(step, Network):
+    tensors: Tensors = {}
+    if not isinstance(step, Bidirectional):
+        tensors["state"] = flat(step.state.reshape(1))
+    if isinstance(step, Windowed):
+        config, own = _describe(step.model, dtype)
+        tensors |= {f"of.{name}": array for name, array in own.items()}
+        return {"kind": "Windowed", "config": {"window": step.window, "of": config}}, tensors
+    if isinstance(step, NETWORKS):
         for name, array in step.parameters.items():
             with np.errstate(over="ignore"):
                 tensors[name] = array.astype(dtype)
@@ -172,8 +179,11 @@ def _step(description: dict[str, Any], tensors: Tensors) -> Any:
     for name, value in config.items():
         if isinstance(value, int) and not 0 <= value <= count:
             raise FormatError(f"config.{name} is {value}, but the file holds {count} numbers")
-    if kind == "Sequential":
-        return _resumed(_line(config, tensors), tensors)
+    if kind in ("Sequential", "Bidirectional"):
+        return _resumed(_line(CLASSES[kind], config, tensors), tensors)
+    if kind == "Windowed":
+        own = {n.removeprefix("of."): a for n, a in tensors.items() if n.startswith("of.")}
+        return _resumed(Windowed(_step(config["of"], own), config["window"]), tensors)
     if not issubclass(CLASSES[kind], Model):
         _check_learned(config, tensors["state"].size)
     else:
@@ -196,13 +206,17 @@ def _step(description: dict[str, Any], tensors: Tensors) -> Any:
 
 def _resumed(step: Any, tensors: Tensors) -> Any:
     """`step` with its scaling and its stream."""
-    if isinstance(step, Network) and not step.tokens:
+    if isinstance(step, NETWORKS) and not step.tokens:
         step.scale(**{name: tensors[f"scale.{name}"] for name in step.scaling})
+    if isinstance(step, Bidirectional):
+        return step
     step.state = _states(step, tensors["state"]).reshape(())
     return step
 
 
-def _line(config: dict[str, Any], tensors: Tensors) -> Sequential:
+def _line(
+    kind: type[Sequential | Bidirectional], config: dict[str, Any], tensors: Tensors
+) -> Sequential | Bidirectional:
     arrays: list[Tensors] = [{} for _ in config["layers"]]
     for name, array in tensors.items():
         n, _, parameter = name.partition(".")
@@ -212,7 +226,7 @@ def _line(config: dict[str, Any], tensors: Tensors) -> Sequential:
         Layer(layer["kind"], own, layer["options"], layer["name"])
         for layer, own in zip(config["layers"], arrays, strict=True)
     ]
-    return Sequential(layers, tokens=config["tokens"])
+    return kind(layers, tokens=config["tokens"])
 
 
 def _given(config: dict[str, Any]) -> str:

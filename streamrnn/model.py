@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamrnn.formats import FormatError, torch
 from streamrnn.kernels import gru, lru, lstm, network, rnn
 from streamrnn.kernels.blocks import Cell
 from streamrnn.network import Array, Network, Parameters
@@ -236,40 +235,3 @@ class LRU(Model):
         if kind == "D":
             start = generator.normal(0, shape[1] ** -0.5, shape)
         return start
-
-
-def from_torch(
-    state_dict: Mapping[str, Any], *, tokens: bool = False, nonlinearity: str = "tanh"
-) -> Model:
-    """A model from the state_dict of nn.RNN, nn.GRU or nn.LSTM, alone or followed by one nn.Linear.
-
-    Any num_layers, with or without bias, whatever the modules were called. tokens: the network was
-    trained on one-hot vectors, and is to be stepped by their index. nonlinearity: an nn.RNN's,
-    "tanh" or "relu", which the state_dict does not say.
-
-    Raises FormatError for what cannot be streamed or is not one of these.
-    """
-    description = torch.read(state_dict)
-    kinds: dict[int, type[Model]] = {1: RNN, 3: GRU, 4: LSTM}
-    kind = kinds[description.gates]
-    variant: dict[str, Any] = {"nonlinearity": nonlinearity} if kind is RNN else {}
-    if not variant and nonlinearity != "tanh":
-        raise ValueError(
-            f"nonlinearity is {nonlinearity!r}, but the state_dict is of an nn.{kind.__name__}: "
-            "only an nn.RNN has one"
-        )
-    model = kind(
-        description.input_size,
-        description.hidden_size,
-        description.output_size,
-        num_layers=description.num_layers,
-        bias=description.bias,
-        tokens=tokens,
-        **variant,
-    )
-    for name, array in description.parameters.items():
-        try:
-            model.parameters[name] = array
-        except ValueError as error:
-            raise FormatError(f"state_dict: {error}") from None
-    return model

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from streamrnn.kernels import door, network, rounds
 from streamrnn.kernels.blocks import TILE
 from streamrnn.packed import Packed
-from streamrnn.step import OneStream, allocate, check_row, check_rows, flat
+from streamrnn.step import OneStream, allocate, check_row, check_rows, flat, initial
+from streamrnn.windowed import Windowed
 
 Array = NDArray[np.float32]
 ONE_ROW = np.zeros(1, np.int64)
@@ -138,6 +139,31 @@ class Network(OneStream):
         if not door.available():
             return slow
         return door.builtin(plan, weights, states, self.inputs, y, scratch, slow, scalar)
+
+    def whole(self, X: Array) -> Array:
+        """Y (T, outputs) of X (T, inputs) from the initial state; the own stream is left alone."""
+        states, Y = allocate(self.layout, 1), np.empty((len(X), self.outputs), np.float32)
+        states[0] = initial(self)
+        self.advance(states, np.zeros(len(X), np.int64), np.ascontiguousarray(X), Y)
+        return Y
+
+    def answers(self, windows: Array) -> Array:
+        """The last y (N, outputs) of sequences (N, T, inputs), each from the initial state."""
+        N, T, inputs = windows.shape
+        if N == 1:
+            return self.whole(windows[0])[-1:]
+        states, Y = allocate(self.layout, N), np.empty((T * N, self.outputs), np.float32)
+        states[:] = initial(self)
+        X = np.ascontiguousarray(windows.transpose(1, 0, 2)).reshape(T * N, inputs)
+        self.advance(states, np.tile(np.arange(N), T), X, Y)
+        return Y[-N:]
+
+    def windowed(self, window: int) -> Windowed:
+        """A step whose y is the last of `run` over the last `window` samples, as if they were all.
+
+        What a network gives that was trained on windows: see docs/import.md.
+        """
+        return Windowed(self, window)
 
     def _advance_own(self, x: Array, out: Array | None = None) -> Array:
         shape = (len(x), self.outputs)

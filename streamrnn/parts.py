@@ -110,14 +110,15 @@ def _lru(layer: Layer) -> Part:
 def _recurrent(layer: Layer) -> Part:
     gates, other, _ = RECURRENT[layer.kind]
     weight_ih, weight_hh = _matrix(layer, "weight_ih"), _matrix(layer, "weight_hh")
-    G, K, P = len(weight_ih), weight_ih.shape[1], weight_hh.shape[1]
-    H = G // gates
-    needed = {"weight_ih": (gates * H, K), "weight_hh": (gates * H, P)}
+    K, P = weight_ih.shape[1], weight_hh.shape[1]
+    H = max(len(weight_hh) // gates, 1)
+    G = gates * H
+    needed = {"weight_ih": (G, K), "weight_hh": (G, P)}
     optional: dict[str, tuple[int, ...]] = {"bias_ih": (G,), "bias_hh": (G,), "h_0": (P,)}
     if layer.kind == "LSTM":
         optional |= {"c_0": (H,), "weight_ch": (3 * H,), "weight_hr": (P, H)}
     if "weight_hr" not in layer.parameters:
-        needed["weight_hh"] = (gates * H, H)
+        needed["weight_hh"] = (G, H)
     _check(layer, needed, optional)
     zeros = {name: np.zeros(shape, np.float32) for name, shape in optional.items()}
     state = {"h": network.padded(P)} | ({other: network.padded(H)} if other else {})

@@ -80,8 +80,7 @@ class Sequential(Network):
     @property
     def config(self) -> dict[str, Any]:
         """All but the parameters, as JSON holds it."""
-        layers = [{"kind": l.kind, "options": l.options, "name": l.name} for l in self._described]
-        return {"layers": layers, "tokens": self.tokens}
+        return {"layers": described(self._described), "tokens": self.tokens}
 
     def __repr__(self) -> str:
         kinds = (one.options.get("function", one.kind) for one in self._described)
@@ -137,6 +136,11 @@ def named(layers: Sequence[Layer]) -> list[Layer]:
         )
         for n, layer in enumerate(layers)
     ]
+
+
+def described(layers: Sequence[Layer]) -> list[dict[str, Any]]:
+    """All but the parameters, as JSON holds it."""
+    return [{"kind": l.kind, "options": dict(l.options), "name": l.name} for l in layers]
 
 
 def line(layers: Sequence[Layer]) -> list[Part]:

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from streamrnn.checkpoint import save
 from streamrnn.demos.corpus import VOCABULARY, WEIGHTS, encoded
-from streamrnn.model import from_torch
 from streamrnn.text import Reader, load_reader
+from streamrnn.trained import from_torch
 
 
 def trigram_bits(training: NDArray[Any], texts: list[NDArray[Any]], size: int) -> float:

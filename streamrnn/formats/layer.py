@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
@@ -44,7 +45,9 @@ class Line(NamedTuple):
     """Layers from the input to the output.
 
     tokens   x is the index of a one-hot vector, or of an embedding's row
+    scaling  mean, std, out_mean, out_std, those of them that the file holds
     """
 
     layers: list[Layer]
     tokens: bool = False
+    scaling: Mapping[str, Array] = MappingProxyType({})

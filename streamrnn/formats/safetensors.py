@@ -1,0 +1,34 @@
+"""Tensors of a .safetensors file as NumPy arrays, bfloat16 among them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+from numpy.typing import NDArray
+
+from streamrnn.formats import FormatError
+
+KINDS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "u1"}
+
+
+def read(path: Path) -> dict[str, NDArray[Any]]:
+    """Name -> array; FormatError for a file that is not whole or holds what is not numbers."""
+    content = path.read_bytes()
+    try:
+        found = safetensors.deserialize(content)  # type: ignore[no-untyped-call]
+    except safetensors.SafetensorError as error:
+        raise FormatError(f"{path}: not a whole safetensors file ({error})") from None
+    return {name: _array(path, name, tensor) for name, tensor in found}
+
+
+def _array(path: Path, name: str, tensor: dict[str, Any]) -> NDArray[Any]:
+    kind, data = tensor["dtype"], bytes(tensor["data"])
+    if kind == "BF16":  # the upper half of a float32
+        array = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+    elif kind in KINDS:
+        array = np.frombuffer(data, KINDS[kind])
+    else:
+        expected = f"expected BF16 or one of {', '.join(KINDS)}"
+        raise FormatError(f"{path}: {name} is of dtype {kind}, {expected}")
+    return array.reshape(tensor["shape"])

@@ -1,0 +1,122 @@
+"""Networks trained elsewhere: from a file or an object of another library to a network that steps.
+
+>>> import numpy as np
+>>> arrays = {"weight_ih_l0": np.ones((4, 2)), "weight_hh_l0": np.eye(4)}
+>>> from_torch({f"rnn.{name}": array for name, array in arrays.items()}).step([0.5, 0.0]).shape
+(4,)
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from streamrnn.bidirectional import Bidirectional, reads_backwards
+from streamrnn.formats import FormatError, torch
+from streamrnn.formats.layer import Layer, Line
+from streamrnn.model import GRU, LSTM, RNN, Model
+from streamrnn.network import Network
+from streamrnn.sequential import Sequential, line, named
+
+MODELS: dict[str, type[Model]] = {"RNN": RNN, "GRU": GRU, "LSTM": LSTM}
+STACKED = {
+    "weight_ih",
+    "weight_hh",
+    "bias_ih",
+    "bias_hh",
+    "weight_ch",
+}  # what a Model's layers have
+
+
+def from_torch(
+    source: Any,
+    *,
+    forward: Sequence[str] | None = None,
+    tokens: bool = False,
+    nonlinearity: str | None = None,
+    **scaling: ArrayLike,
+) -> Network | Bidirectional:
+    """A network from PyTorch: a state_dict, a module, or the path of a .pt or .safetensors file.
+
+    Taken are nn.RNN, nn.GRU, nn.LSTM (any num_layers, bias, bidirectional, proj_size), RNNCell,
+    GRUCell, LSTMCell, an nn.Embedding at the input, nn.Linear and activations in any order. What
+    comes back is an RNN, GRU or LSTM where the network is one, else a `Sequential`, or a
+    `Bidirectional`.
+
+    forward       names of the modules, and of activations between them, in the order in which data
+                  goes: ["embedding", "lstm", "fc1", "relu", "fc2"]. A state_dict does not tell it,
+                  and it is asked for unless there is only one order
+    tokens        the network was trained on one-hot vectors, and is to be stepped by their index
+    nonlinearity  of an nn.RNN: "tanh" or "relu", which a state_dict does not tell either
+    scaling       mean, std, out_mean, out_std, as in `scale`: then raw units go in and come out
+
+    Nothing in a file is executed: a .pt that carries code is refused. Raises FormatError, with
+    file, module, what was expected and what came, for all else.
+    """
+    found = torch.read(source, forward=forward, nonlinearity=nonlinearity)
+    where = source if isinstance(source, str) or hasattr(source, "__fspath__") else "state_dict"
+    return network(where, found, tokens, scaling)
+
+
+def network(
+    where: Any, found: Line, tokens: bool = False, scaling: dict[str, ArrayLike] | None = None
+) -> Network | Bidirectional:
+    """The network that an importer described; `where` it was found, for messages."""
+    try:
+        layers = named(found.layers)
+        tokens = tokens or found.tokens
+        made: Network | Bidirectional
+        if any(reads_backwards(layer) for layer in layers):
+            made = Bidirectional(layers, tokens=tokens)
+        else:
+            made = _model(layers, tokens) or Sequential(layers, tokens=tokens)
+    except FormatError as error:
+        raise FormatError(f"{where}: {error}") from None
+    known = dict(found.scaling) | (scaling or {})
+    if known:
+        made.scale(**known)
+    return made
+
+
+def _model(layers: Sequence[Layer], tokens: bool) -> Model | None:
+    """An RNN, GRU or LSTM that computes the same, if the layers are equal cells and a readout."""
+    cells, top = list(layers), None
+    if len(cells) > 1 and cells[-1].kind == "Linear":
+        top = cells.pop()
+    first = cells[0]
+    H = line(layers)[0].H
+    for cell in cells:
+        same = cell.kind in MODELS and (cell.kind, cell.options) == (first.kind, first.options)
+        if not same or not set(cell.parameters) <= STACKED or line([cell])[0].H != H:
+            return None
+    options: dict[str, Any] = {}
+    activations = [tuple(one) for one in first.options.get("activations", [])]
+    if first.kind == "RNN" and activations == [("relu",)]:
+        options["nonlinearity"] = "relu"
+    elif activations:
+        return None
+    if first.kind == "GRU":
+        options["reset_after"] = first.options.get("reset_after", True)
+    if set(first.options) - {"activations", "reset_after"}:
+        return None
+    if "weight_ch" in first.parameters:
+        options["peepholes"] = True
+    arrays = {
+        f"{name}_l{n}": array for n, l in enumerate(cells) for name, array in l.parameters.items()
+    }
+    if top is not None:
+        names = {"weight": "weight_ho", "bias": "bias_o"}
+        arrays |= {names[name]: array for name, array in top.parameters.items()}
+    model = MODELS[first.kind](
+        line([first])[0].K,
+        H,
+        len(top.parameters["weight"]) if top else None,
+        num_layers=len(cells),
+        bias=any(name.startswith("bias") for name in arrays),
+        tokens=tokens,
+        **options,
+    )
+    for name, array in model.parameters.items():
+        model.parameters[name] = arrays.get(name, np.zeros(array.shape))
+    return model
