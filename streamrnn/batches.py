@@ -1,7 +1,7 @@
 """Sequences cut into minibatches, and these into chunks of as many steps as gradients go back."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,8 @@ from streamrnn.bptt import Chunk
 from streamrnn.kernels.network import padded
 from streamrnn.model import Model
 from streamrnn.modes import Example
+
+NAN = np.float32(np.nan)
 
 
 class Piece(NamedTuple):
@@ -65,29 +67,29 @@ class Batches:
     def load(self, piece: Piece) -> Chunk:
         """The examples' steps side by side, scaled as the network sees them."""
         rows, begin, end = piece
-        T, B, first = end - begin, self.batch_size, self.examples[0]
-        if self.model.tokens:
-            x = np.full((T, B), -1, np.int64)
-        else:
-            x = np.zeros((T, B, padded(self.model.input_size)), np.float32)
-        if first.target.ndim == 1:
-            target = np.full((T, B), -1, np.int64)
-        else:
-            target = np.full((T, B, first.target.shape[1]), np.nan, np.float32)
-        weight = np.zeros((T, B), np.float32)
-        for b, row in enumerate(rows):
-            example = self.examples[row]
-            part = example.x[begin:end]
-            count = len(part)
-            if self.model.tokens:
-                x[:count, b] = part
-            else:
-                scaled = (part - self.mean) * self.factor
-                x[:count, b, : part.shape[1]] = np.where(np.isnan(scaled), 0, scaled)
-            goal = example.target[begin:end]
-            if goal.ndim == 1:
-                target[:count, b] = goal
-            else:
-                target[:count, b] = (goal - self.out_mean) / self.out_std
-            weight[:count, b] = 1
+        examples = [self.examples[row] for row in rows]
+        x = self._side_by_side([example.x[begin:end] for example in examples], end - begin)
+        target = self._side_by_side(
+            [example.target[begin:end] for example in examples], end - begin
+        )
+        left = np.zeros(self.batch_size, np.int64)
+        left[: len(rows)] = self.lengths[rows] - begin
+        weight = (np.arange(end - begin)[:, None] < left).astype(np.float32)
+        if not self.model.tokens:
+            x -= self.mean
+            x *= self.factor
+            wide = np.zeros((*x.shape[:2], padded(x.shape[2])), np.float32)
+            np.copyto(wide[:, :, : x.shape[2]], x, where=~np.isnan(x))
+            x = wide
+        if target.ndim == 3:
+            target -= self.out_mean
+            target /= self.out_std
         return Chunk(x, target, weight)
+
+    def _side_by_side(self, parts: list[NDArray[Any]], T: int) -> NDArray[Any]:
+        """(T, batch_size, ...), filled up with NaN, or -1 for ids."""
+        shape = (T, self.batch_size, *parts[0].shape[1:])
+        whole = np.full(shape, -1, np.int64) if len(shape) == 2 else np.full(shape, NAN)
+        for b, part in enumerate(parts):
+            whole[: len(part), b] = part
+        return whole
