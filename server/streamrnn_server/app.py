@@ -114,6 +114,7 @@ class Server:
         self.recorder = None if journal is None else Recorder(pipeline, journal)
         pipeline.watched = self.hub.watched
         pipeline.sink(self._publish)
+        pipeline.on_reset(self.hub.was_reset)
 
     # --- from start to end ----------------------------------------------------------------------
 
@@ -191,6 +192,7 @@ class Server:
         if self.recorder is not None:
             self._detail = "reading the journal"
             await in_thread(self.recorder.recover)
+            self.hub.go_on(self.pipeline.groups)
         self.compiling = False
         for make in self._make_sources:
             source = make()

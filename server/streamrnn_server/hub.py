@@ -14,7 +14,7 @@ words. Chunks are encoded once a tick, and viewers in the same place share whole
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -92,7 +92,7 @@ class _Stream(NamedTuple):
 
 
 class Hub:
-    """`reset(key)` is called to put the state of a stream back to the initial one."""
+    """`reset(key)` is called to put the state of a stream back; `was_reset` hears when it is."""
 
     def __init__(
         self,
@@ -155,6 +155,20 @@ class Hub:
             for key, picture in known.picture(batch).items():
                 id = self._id(key, known)
                 self._pictures[id] = on_the_wire(key, picture, id, self.rings[id].count - 1)
+
+    def go_on(self, groups: Iterable[Group]) -> None:
+        """Streams of these groups have been read before, though nothing was published yet."""
+        self._texts.go_on(groups)
+
+    def was_reset(self, key: str) -> None:
+        """The state of a stream was put back to the initial one, after all that was published."""
+        id = self._ids.get(key)
+        if id is None:
+            return
+        seq = self.rings[id].count - 1
+        self._texts.reset(id, seq)
+        self._resets.append(protocol.WasReset(id, seq))
+        self._reset_count += 1
 
     def survey(self) -> None:
         """Twice a second: let the overview show what changed."""
@@ -351,7 +365,7 @@ class Hub:
             self._streams.append(_Stream(key, group.wire.id))
             self.rings.add(group.dtype)
             self._overviews.add()
-            self._texts.add(id, group.group)
+            self._texts.add(id, key, group.group)
         return id
 
     def _after(self, groups: int, streams: int) -> tuple[list[protocol.Group], list[StreamInfo]]:
@@ -408,10 +422,6 @@ class Hub:
         key = self._streams[id].key
         self._texts.check("reset", id, key)
         self._reset_now(key)
-        seq = self.rings[id].count - 1
-        self._texts.reset(id, seq)
-        self._resets.append(protocol.WasReset(id, seq))
-        self._reset_count += 1
 
     def _ack(self, viewer: Viewer, frames: int) -> None:
         if not viewer.acked <= frames <= viewer.sent:

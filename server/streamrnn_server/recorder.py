@@ -7,6 +7,7 @@ slice by slice between commits and written by another one.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -41,7 +42,7 @@ class Recorder:
         self._written: Future[Any] | None = None
         self._spent_s = 0.0  # of the pipeline's, at the last snapshot
         self._probe: Future[None] | None = None
-        pipeline.commit_by(journal.write, self.between)
+        pipeline.commit_by(journal.write, self.between, self._begin_anew)
 
     def recover(self) -> Recovered:
         """Bring the past back, before anything is taken; may run in another thread."""
@@ -88,6 +89,10 @@ class Recorder:
         self._abandon()
         self._thread.shutdown()
         self.journal.close()
+
+    def _begin_anew(self, key: str) -> None:
+        if key in self.journal.streams:  # else it has begun just now
+            self.journal.begin_anew([key], None, time.time(), "reset")
 
     # --- snapshots --------------------------------------------------------------------------------
 

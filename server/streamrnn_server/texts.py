@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -26,13 +26,21 @@ class Texts:
     def __init__(self) -> None:
         self._states = States()
         self._steps: dict[int, Reader | Learner] = {}
+        self._before: dict[str, NDArray[Any]] = {}  # by key, of streams that go on
         self._writings: dict[Hashable, Writing] = {}
 
-    def add(self, stream: int, group: Group) -> None:
+    def go_on(self, groups: Iterable[Group]) -> None:
+        """The streams of these groups do not begin in the initial state."""
+        for group in groups:
+            if group.writes:
+                self._before |= {str(key): group.bank[key] for key in group.bank}
+
+    def add(self, stream: int, key: str, group: Group) -> None:
         """A new stream, of any kind."""
         if isinstance(group.step, Reader | Learner):
             self._steps[stream] = group.step
-            self._states.keep(stream, -1, group.step.initial())
+            before = self._before.pop(key, None)
+            self._states.keep(stream, -1, group.step.initial() if before is None else before)
 
     def read(self, stream: int, seq: int, state: NDArray[Any]) -> None:
         """The stream was in `state` after its sample `seq`."""
@@ -40,7 +48,8 @@ class Texts:
 
     def reset(self, stream: int, seq: int) -> None:
         """The state after sample `seq` was put back to the initial one."""
-        self._states.keep(stream, seq, self._steps[stream].initial())
+        if stream in self._steps:
+            self._states.keep(stream, seq, self._steps[stream].initial())
 
     def check(self, what: str, stream: int, key: str) -> None:
         """Raises ProtocolError where a stream is no text that can be written."""

@@ -92,6 +92,10 @@ class Pipeline:
         self._results = Results(self._refusals)
         self._commits = Commits(self._committed, self._halt)
         self._then: Callable[[], object] = lambda: None
+        self._anew: Callable[[str], object] = lambda key: None
+        self._on_reset: list[Callable[[str], object]] = []
+        self._resets: dict[str, Group] = {}  # after what is pending
+        self._resetting: dict[str, Group] = {}  # after the commit that is on its way
         self._marks: dict[str, int] = {}
         self._group_of: dict[str, Group] = {}
         self._group_by: dict[tuple[Rule, Channels], Group] = {}
@@ -182,10 +186,11 @@ class Pipeline:
     def reset(self, key: str) -> None:
         """Put a stream back to the initial state, after all that was taken before.
 
-        Raises KeyError for one that has not been seen.
+        Where commits are written, that is once they are; `on_reset` tells. Given up with a commit
+        that fails. Raises KeyError for a stream that has not been seen.
         """
+        self._resets[key] = self._group_of[key]
         self.flush()
-        self._group_of[key].bank.reset([key])
 
     def refuse(self, refused: Refused) -> None:
         """Count what was refused elsewhere, such as a line that a source could not read."""
@@ -200,15 +205,25 @@ class Pipeline:
         """
         self._results.callbacks.append(callback)
 
-    def commit_by(self, write: Write, then: Callable[[], object] = lambda: None) -> None:
+    def on_reset(self, callback: Callable[[str], object]) -> None:
+        """`callback(key)` is called when a stream was reset; its next sample is its first."""
+        self._on_reset.append(callback)
+
+    def commit_by(
+        self,
+        write: Write,
+        then: Callable[[], object] = lambda: None,
+        anew: Callable[[str], object] = lambda key: None,
+    ) -> None:
         """Publish nothing before `write(commit)` has made it durable, in whatever thread.
 
         If it fails, the states are as they were before, and everything is refused until `resume`.
         `then()` is called after each commit, while no other is on its way: what the banks hold at
-        that moment is what was committed.
+        that moment is what was committed. `anew(key)` makes durable that a stream begins anew,
+        before it does; if it raises, the stream goes on.
         """
         self._commits.write = write
-        self._then = then
+        self._then, self._anew = then, anew
         self._results.held = []
 
     def settled(self) -> "asyncio.Future[str]":
@@ -253,11 +268,13 @@ class Pipeline:
                     self.refuse(failed(group.rule.match, error, len(part.keys)))
         self.spent_s += time.perf_counter() - begin
         marks, self._marks = self._marks, {}
-        if held is None:
-            self.marks |= marks
-        elif pending or marks:
+        self._resetting, self._resets = self._resets, {}
+        if held is not None and (pending or marks):
             self._results.held = []
             self._commits.begin(Commit(held, marks), pending)
+        else:
+            self.marks |= marks
+            self._reset()
 
     def fold(self, group: Group, batch: Batch) -> list[Result]:
         """Advance by samples of the past, whose predictions concern nobody but the caller."""
@@ -273,13 +290,28 @@ class Pipeline:
         self.marks |= commit.marks
         for result in commit.results:
             self._results.publish(result)
+        self._reset()
         self._then()
         if self._due:
             self.flush()
 
+    def _reset(self) -> None:
+        resetting, self._resetting = self._resetting, {}
+        for key, group in resetting.items():
+            try:
+                self._anew(key)
+            except Exception as error:
+                self.refuse(failed(key, error, 0, "cannot be reset, with "))
+                continue
+            for bank in group.banks:
+                bank.reset([key])
+            for callback in self._on_reset:
+                callback(key)
+
     def _halt(self, commit: Commit, why: str) -> None:
         given_up = sum(len(result.batch.keys) for result in commit.results) + self._waiting
         self._pending, self._waiting, self._due, self._marks = {}, 0, False, {}
+        self._resets, self._resetting = {}, {}
         self.halts += 1
         self.halted = f"nothing is taken, for the journal cannot be written: {why}"
         self.refuse(Refused("journal", "journal", f"cannot be written: {why}", given_up))

@@ -197,6 +197,41 @@ def test_streams_of_another_step_begin_anew_and_the_journal_says_so(tmp_path):
     run.die()
 
 
+def test_a_reset_is_part_of_the_past(tmp_path):
+    run = Run(tmp_path)
+    run.take(drawn(40))
+    told: list[str] = []
+    run.pipeline.on_reset(told.append)
+    run.pipeline.take("gru/1", [7.0, 7.0])  # pending: it comes before the reset
+    run.pipeline.reset("gru/1")
+    assert told == ["gru/1"]
+    samples = drawn(40, seed=1)
+    after = run.take(samples[:20])
+    run.die()
+    run = Run(tmp_path)
+    assert run.recovered.differing == 0
+    after += run.take(samples[20:])
+    assert by_key(after)["gru/1"] == uninterrupted(samples).get("gru/1")
+    with closing(run.journal.read()) as db:
+        query = "SELECT key, what FROM events JOIN streams ON id = stream"
+        assert db.execute(query).fetchall() == [("gru/1", "reset")]
+    run.die()
+
+
+def test_a_reset_that_the_journal_cannot_keep_does_not_happen(tmp_path):
+    run = Run(tmp_path)
+    run.take(drawn(40))
+    group = run.pipeline.group_of("gru/1")
+    before = group.bank["gru/1"].tobytes()
+    run.journal._db.execute("PRAGMA query_only = ON")
+    told: list[str] = []
+    run.pipeline.on_reset(told.append)
+    run.pipeline.reset("gru/1")
+    assert told == [] and group.bank["gru/1"].tobytes() == before
+    assert "gru/1: cannot be reset, with JournalError" in str(run.pipeline.last_refused)
+    run.die()
+
+
 def test_streams_that_no_rule_serves_are_left_out_and_come_back(tmp_path):
     samples = drawn(60)
     run = Run(tmp_path)

@@ -49,6 +49,7 @@ def served(n: int, *, key: str = "text"):
         epoch=7, name="test", server="", started=0.0, ring_bytes=1 << 20, reset=pipeline.reset
     )
     pipeline.sink(hub.publish)
+    pipeline.on_reset(hub.was_reset)
     tokens = np.random.default_rng(5).integers(0, len(LETTERS), n).tolist()
     for token in tokens:
         pipeline.take(key, [token])
@@ -207,6 +208,25 @@ def test_a_reset_begins_anew_and_everybody_who_looks_hears_of_it():
     pipeline.flush()
     say(hub, viewers[0], p.Write(stream=0, after=34, temperature=0, length=10))
     assert [t for m in written(hub, viewers[0]) for t in m.tokens] == likeliest(tokens, 10)
+
+
+def test_a_stream_that_goes_on_after_a_restart_is_written_on_from_its_state():
+    _, _, before = served(20)
+    pipeline, hub, _ = served(0)
+    for token in before:
+        pipeline.take("text", [token])
+    pipeline.flush()
+    again = Hub(epoch=8, name="test", server="", started=0.0, ring_bytes=1 << 20)
+    again.go_on(pipeline.groups)
+    pipeline.sink(again.publish)
+    tokens = [1, 4, 0, 3]
+    for token in tokens:
+        pipeline.take("text", [token])
+    pipeline.flush()
+    viewer = again.join()
+    say(again, viewer, p.Write(stream=0, after=3, temperature=0, length=10))
+    found = [t for m in written(again, viewer) for t in m.tokens]
+    assert found == likeliest(before + tokens, 10)
 
 
 def test_states_give_way_to_newer_ones_when_they_take_too_many_bytes():
