@@ -17,8 +17,10 @@ import numpy as np
 
 from streamrnn.model import GRU, LRU, LSTM, RNN
 from streamrnn.optimizers import Optimizer, RMSprop
+from streamrnn.progress import Report
+from streamrnn.resume import History
 from streamrnn.text import Reader
-from streamrnn.train import History, Report, fit
+from streamrnn.train import fit
 from streamrnn.vocabulary import Vocabulary
 
 CELLS: dict[str, type[RNN | GRU | LSTM | LRU]] = {
@@ -68,6 +70,7 @@ def train(
     validation: float = 0.05,
     seed: int = 123,
     threads: int = 1,
+    checkpoint: str | os.PathLike[str] | None = None,
     callback: Callable[[Report], object] | None = None,
 ) -> tuple[Reader, History]:
     """A reader of `text`, and how its training went; the losses are in nats a token.
@@ -106,6 +109,7 @@ def train(
         validation=validation if judged is None else (judged[:-1], judged[1:]),
         seed=seed,
         threads=threads,
+        checkpoint=checkpoint,
         callback=callback,
     )
     return Reader(model, vocabulary), history

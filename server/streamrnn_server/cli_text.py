@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -13,8 +12,8 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from streamrnn.progress import Report
     from streamrnn.text import Reader
-    from streamrnn.train import Report
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -52,15 +51,20 @@ def text(
 ) -> None:
     """Train a network to write like FILEs. The defaults are char-rnn's.
 
-    Ctrl+C stops the training and keeps the best network so far.
+    Ctrl+C stops the training and keeps the best network so far. The same command after a kill, or
+    after the power was gone, goes on where it was.
     """
     from streamrnn import charrnn, save
     from streamrnn.optimizers import RMSprop
+    from streamrnn.threads import cores
 
     if not output.absolute().parent.is_dir():
         fail(f"{output}: there is no folder {output.absolute().parent} to write it to")
+    begun = output.with_suffix(".training.safetensors")
+    if begun.exists():
+        out.print(f"going on from {begun}; delete it to begin anew", markup=False)
     try:
-        corpus, held = _corpus(files or [], unit)
+        corpus, held = _corpus(files or [])
         with _Bar(len(corpus)) as show:
             reader, history = charrnn.train(
                 corpus,
@@ -77,10 +81,12 @@ def text(
                 dropout=dropout,
                 validation=validation,
                 seed=seed,
-                threads=threads or len(os.sched_getaffinity(0)),
+                threads=threads or cores(),
+                checkpoint=begun,
                 callback=show,
             )
         save(reader.model, output, metadata=reader.metadata)
+        begun.unlink(missing_ok=True)
     except (ValueError, OSError) as error:
         fail(str(error))
     told = ""
@@ -148,7 +154,7 @@ def _reader(path: Path) -> Reader:
         fail(str(error))
 
 
-def _corpus(files: list[Path], unit: str) -> tuple[str, str | None]:
+def _corpus(files: list[Path]) -> tuple[str, str | None]:
     """What to learn from, and what to judge by unless that is the end of it."""
     from streamrnn import charrnn
     from streamrnn.demos import corpus

@@ -6,6 +6,8 @@ import pytest
 from streamrnn_server.cli import app
 from typer.testing import CliRunner
 
+from streamrnn.text import load_reader
+
 TEXT = "the cat sat on the mat. the dog sat on the log. " * 60
 SMALL = "--hidden-size 24 --layers 1 --batch-size 4 --seq-length 20 --epochs 3 --threads 1".split()
 
@@ -43,6 +45,32 @@ def test_evaluate_tells_bits_of_text_it_knows_and_of_text_it_does_not(trained):
         found = re.fullmatch(r"([\d.]+) bits per character, 2880 characters\n", result.output)
         bits.append(float(found[1]))
     assert bits[0] < bits[1]
+
+
+def test_training_goes_on_after_a_kill(trained, monkeypatch):
+    from streamrnn import charrnn
+
+    arguments = ["train", "text", trained / "cats.txt", "--validation", 0.2, *SMALL, "-o"]
+    save = charrnn.fit
+
+    def killed(*args, callback, **options):
+        def until(report):
+            callback(report)
+            if report.epoch == 1:
+                raise MemoryError  # as good as a kill: nothing after it is written
+
+        return save(*args, callback=until, **options)
+
+    monkeypatch.setattr(charrnn, "fit", killed)
+    begun = trained / "again.training.safetensors"
+    run(*arguments, trained / "again.safetensors")
+    assert begun.exists() and not (trained / "again.safetensors").exists()
+    monkeypatch.setattr(charrnn, "fit", save)
+    result = run(*arguments, trained / "again.safetensors")
+    assert f"going on from {begun}; delete it to begin anew" in result.output
+    assert not begun.exists()
+    again, once = (load_reader(trained / f"{name}.safetensors") for name in ("again", "model"))
+    assert again.surprise(TEXT).tobytes() == once.surprise(TEXT).tobytes()
 
 
 @pytest.mark.parametrize(
