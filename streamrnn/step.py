@@ -8,6 +8,7 @@ layout for what one stream remembers and an `advance` that moves rows of that la
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -85,6 +86,7 @@ def padded(fields: Sequence[tuple[str, int | tuple[int, ...]]], scalar: DTypeLik
     return np.dtype(layout + [("padding", kind, (rest,))] * (rest > 0))
 
 
+@cache  # looking through the fields takes as long as a small step
 def scalar(layout: np.dtype[Any]) -> np.dtype[Any]:
     """The scalar dtype that all fields of a layout share; x and y carry it too."""
     assert layout.fields, "a state layout has fields"
@@ -94,8 +96,13 @@ def scalar(layout: np.dtype[Any]) -> np.dtype[Any]:
 
 def flat(states: NDArray[Any]) -> NDArray[Any]:
     """States (S,) seen as (S, row) of their scalar dtype, without a copy: what kernels work on."""
-    kind = scalar(states.dtype)
-    return states.view(kind).reshape(len(states), states.dtype.itemsize // kind.itemsize)
+    return states.view(_row(states.dtype))
+
+
+@cache
+def _row(layout: np.dtype[Any]) -> np.dtype[Any]:
+    kind = scalar(layout)
+    return np.dtype((kind, (layout.itemsize // kind.itemsize,)))
 
 
 def allocate(layout: np.dtype[Any], count: int) -> NDArray[Any]:

@@ -49,7 +49,7 @@ def padded(count: int) -> int:
 def scratch_size(plan: NDArray[np.int64], N: int) -> int:
     """Floats that `advance` works in, for a call with N rows."""
     taken = 0
-    if plan[ROUNDS]:
+    if N >= len(TILE) and plan[ROUNDS]:
         dx = 1 if plan[TOKENS] else plan[INPUTS]
         dy = plan[OUTPUTS] or plan[H - RECORD]
         taken = 2 * WORDS * min(N, WINDOW) + GROUP * (2 + dx + dy)
