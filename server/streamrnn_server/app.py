@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -60,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     senders: int = 100
     ring_bytes: int = 64 << 20
     message_bytes: int = 1 << 20
+    keep_days: float = math.inf
+    keep_bytes: float = math.inf
 
 
 class Server:
@@ -111,7 +114,10 @@ class Server:
             token=self.settings.token,
         )
         self._connections: set[ServerConnection] = set()
-        self.recorder = None if journal is None else Recorder(pipeline, journal)
+        self.recorder = None
+        if journal is not None:
+            keep = {"keep_days": self.settings.keep_days, "keep_bytes": self.settings.keep_bytes}
+            self.recorder = Recorder(pipeline, journal, **keep)
         pipeline.watched = self.hub.watched
         pipeline.sink(self._publish)
         pipeline.on_reset(self.hub.was_reset)

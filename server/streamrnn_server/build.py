@@ -6,6 +6,7 @@ Here the files that it names are opened, so that all that can be wrong is said b
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -22,7 +23,8 @@ from streamrnn.text import load_reader
 from streamrnn_server import config
 from streamrnn_server.access import TOKEN_LEAST, is_loopback
 from streamrnn_server.app import Server, Settings
-from streamrnn_server.journal import Journal, JournalError
+from streamrnn_server.database import JournalError
+from streamrnn_server.journal import Journal
 from streamrnn_server.schema import either, shown
 
 MakeStep = Callable[[tuple[str, ...]], Step]
@@ -109,6 +111,8 @@ def server_settings(read: config.Config) -> Settings:
         senders=limits.senders,
         ring_bytes=limits.ring_mb << 20,
         message_bytes=limits.message_kb << 10,
+        keep_days=read.journal.keep_days if read.journal else math.inf,
+        keep_bytes=read.journal.keep_gb * 1e9 if read.journal else math.inf,
     )
 
 

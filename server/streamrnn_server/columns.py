@@ -8,6 +8,7 @@ id i32[n]     the streams, in the log only
 
 from __future__ import annotations
 
+import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,14 +44,26 @@ def width(x: NDArray[np.float64]) -> int:
 
 
 def encode(columns: Columns, width: int) -> bytes:
-    parts = [
+    parts = _parts(columns, width)
+    if columns.ids is not None:
+        parts.append(columns.ids.astype("<i4", copy=False))
+    return b"".join([part.tobytes() for part in parts])
+
+
+def pack(columns: Columns, width: int) -> bytes:
+    planes = [
+        part.reshape(-1, part.shape[-1], 1).view(np.uint8).transpose(0, 2, 1).tobytes()
+        for part in _parts(columns, width)
+    ]
+    return zlib.compress(b"".join(planes), 1)  # level 6 takes twice as long for 3 % more
+
+
+def _parts(columns: Columns, width: int) -> list[NDArray[Any]]:
+    return [
         columns.t.astype("<f8", copy=False),
         columns.x.T.astype(f"<f{width}", order="C"),
         columns.y.T.astype("<f4", order="C"),
     ]
-    if columns.ids is not None:
-        parts.append(columns.ids.astype("<i4", copy=False))
-    return b"".join([part.tobytes() for part in parts])
 
 
 def decode(body: bytes, n: int, channels: int, outputs: int, width: int) -> Columns:
@@ -63,3 +76,14 @@ def decode(body: bytes, n: int, channels: int, outputs: int, width: int) -> Colu
     at += y.nbytes
     ids = np.frombuffer(body, "<i4", n, at) if at < len(body) else None
     return Columns(t, x.T.astype(np.float64), y.T, ids)
+
+
+def unpack(body: bytes, n: int, channels: int, outputs: int, width: int) -> Columns:
+    planes = np.frombuffer(zlib.decompress(body), np.uint8)
+    at, parts = 0, []
+    for count, bytes_each in ((1, 8), (channels, width), (outputs, 4)):
+        size = count * n * bytes_each
+        part = planes[at : at + size].reshape(count, bytes_each, n).transpose(0, 2, 1)
+        parts.append(part.tobytes())
+        at += size
+    return decode(b"".join(parts), n, channels, outputs, width)

@@ -72,6 +72,10 @@ class JournalTable(msgspec.Struct, frozen=True, kw_only=True):
             "a sync of the disk at every commit"
         ),
     ] = "process"
+    keep_days: Annotated[Above0, Meta(description="older samples are dropped")] = 365.0
+    keep_gb: Annotated[
+        Above0, Meta(description="the oldest samples are dropped when the journal is larger")
+    ] = 10.0
 
 
 class OutputTable(msgspec.Struct, frozen=True, kw_only=True):

@@ -111,7 +111,7 @@ class Ingest:
 
     def _check(self) -> None:
         """Raises Halted if anything that came on this connection may have been given up."""
-        if self._pipeline.halts != self._halts:
+        if self._pipeline.halted or self._pipeline.halts != self._halts:
             raise Halted(self._pipeline.halted or "the journal could not be written for a moment")
 
     async def _turn(self, number: int) -> None:

@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -28,44 +27,16 @@ from numpy.typing import NDArray
 
 from streamrnn_server import columns
 from streamrnn_server.columns import Columns
+from streamrnn_server.database import JournalError, locked, opened, opened_to_read
 
 if TYPE_CHECKING:
     from streamrnn.streams.commit import Commit
     from streamrnn.streams.groups import Group, Result
 
-VERSION = 1
-APPLICATION = 0x73726E6E  # "srnn", so that no other SQLite file is taken for a journal
 FILE = "journal.sqlite"
 LOCK = "lock"
-PAGE_BYTES = 1 << 13
 WAL_PAGES = 4096  # the write-ahead log is copied into the file when it has so many
 _PROBE_BYTES = 1 << 16
-
-SCHEMA = """
-CREATE TABLE groups (
-    id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE,
-    channels TEXT NOT NULL, outputs TEXT NOT NULL);
-CREATE TABLE streams (
-    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, grp INTEGER NOT NULL,
-    began INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE events (
-    stream INTEGER NOT NULL, number INTEGER NOT NULL, t REAL NOT NULL, what TEXT NOT NULL);
-CREATE TABLE log (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, grp INTEGER NOT NULL, n INTEGER NOT NULL,
-    arrived REAL NOT NULL, width INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE TABLE chunks (
-    stream INTEGER NOT NULL, first INTEGER NOT NULL, grp INTEGER NOT NULL, n INTEGER NOT NULL,
-    arrived REAL NOT NULL, t0 REAL NOT NULL, t1 REAL NOT NULL, width INTEGER NOT NULL,
-    packed INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE UNIQUE INDEX chunks_of_stream ON chunks (stream, first, n, t0, t1);
-CREATE INDEX chunks_by_age ON chunks (arrived);
-CREATE TABLE marks (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-"""
-
-
-class JournalError(Exception):
-    """A journal that cannot be used; the text says why and what to do."""
 
 
 class Kind(NamedTuple):
@@ -88,7 +59,8 @@ class Journal:
 
     name       of this journal and no other
     group_ids  by identity; kinds  by id; streams  by key; counts (streams,) samples of each;
-    marks      by name: all as of the last commit. To be read while no commit is on its way.
+    marks      by name; last  row of the log: all as of the last commit. To be read while no commit
+               is on its way.
     """
 
     def __init__(
@@ -96,23 +68,19 @@ class Journal:
     ) -> None:
         self.folder = Path(folder)
         self.path = self.folder / FILE
-        self._lock = _locked(self.folder)
+        self._lock = locked(self.folder / LOCK)
         try:
-            self._db = _opened(self.path)
+            self._db = opened(self.path)
         except JournalError:
             self._lock.close()
             raise
         # In WAL mode NORMAL syncs when the log is copied into the file, FULL at every commit.
         self._db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
         self._db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+        self._last = 0  # row of the log, of the commit that is being written
         self._thread = ThreadPoolExecutor(1, "journal")
         self.group_ids: dict[str, int] = dict(self._db.execute("SELECT identity, id FROM groups"))
-        self.kinds = {
-            id: Kind(tuple(json.loads(channels)), tuple(map(tuple, json.loads(outputs))))
-            for id, channels, outputs in self._db.execute(
-                "SELECT id, channels, outputs FROM groups"
-            )
-        }
+        self.kinds = kinds_of(self._db)
         self.streams = {
             key: StreamRecord(id, group, began)
             for key, id, group, began in self._db.execute(
@@ -122,6 +90,7 @@ class Journal:
         self.marks: dict[str, int] = dict(self._db.execute("SELECT name, number FROM marks"))
         (self.name,) = self._db.execute("SELECT value FROM facts WHERE name = 'name'").fetchone()
         self.counts = self._counted()
+        (self.last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM log").fetchone()
 
     def close(self) -> None:
         """Write what is on its way and close."""
@@ -149,7 +118,11 @@ class Journal:
 
     def read(self) -> sqlite3.Connection:
         """A connection that sees what is committed and can write nothing; the caller closes it."""
-        return connect_to_read(self.path)
+        return opened_to_read(self.path)
+
+    def in_thread(self, change: Callable[[sqlite3.Connection], object]) -> Future[None]:
+        """Let `change(db)` be one transaction, between two commits."""
+        return self._thread.submit(self._change, change)
 
     # --- in the thread ----------------------------------------------------------------------------
 
@@ -175,6 +148,7 @@ class Journal:
         self.group_ids |= {identity: id for identity, (id, _) in groups.items()}
         self.kinds |= dict(groups.values())
         self.marks |= commit.marks
+        self.last = self._last
         self.counts = np.concatenate([self.counts, np.zeros(len(new), np.int64)])
         for ids in added:
             self.counts += np.bincount(ids, minlength=len(self.counts))
@@ -184,10 +158,11 @@ class Journal:
         assert batch.y is not None
         width = columns.width(batch.x)
         body = columns.encode(Columns(batch.t, batch.x, batch.y, ids), width)
-        self._db.execute(
+        row = self._db.execute(
             "INSERT INTO log (grp, n, arrived, width, body) VALUES (?, ?, ?, ?, ?)",
             (group, len(ids), batch.arrived, width, body),
         )
+        self._last = row.lastrowid or 0
 
     def _group(self, group: Group, new: dict[str, tuple[int, Kind]]) -> int:
         id = self.group_ids.get(group.identity)
@@ -235,6 +210,14 @@ class Journal:
         self.group_ids |= {identity: id for identity, (id, _) in groups.items()}
         self.kinds |= dict(groups.values())
 
+    def _change(self, change: Callable[[sqlite3.Connection], object]) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            change(self._db)
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            self._roll_back(error)
+
     def _probe(self) -> None:
         try:
             self._db.execute("BEGIN IMMEDIATE")
@@ -261,11 +244,9 @@ class Journal:
         raise error
 
     def _counted(self) -> NDArray[np.int64]:
-        """Samples of each stream (streams,): where its chunks end, and what the log has of it."""
-        counts = np.zeros(len(self.streams), np.int64)
-        ends = "SELECT stream, max(first + n) FROM chunks GROUP BY stream"
-        for stream, end in self._db.execute(ends):
-            counts[stream] = end
+        """Samples of each stream (streams,): those that left the log, and those in it."""
+        left = self._db.execute("SELECT left_log FROM streams ORDER BY id").fetchall()
+        counts = np.array(left, np.int64).reshape(-1)
         for _, part in log(self._db, self.kinds):
             counts += np.bincount(part.ids, minlength=len(counts))  # type: ignore[arg-type]
         return counts
@@ -282,7 +263,7 @@ def chunks(
 ) -> Iterator[tuple[int, int, Columns]]:
     """Chunks of a stream in order, from the one on that holds sample `start`: first, group."""
     rows = db.execute(
-        "SELECT first, grp, n, width, body FROM chunks "
+        "SELECT first, grp, n, width, body, packed FROM chunks "
         "WHERE stream = ? AND first + n > ? ORDER BY first",
         (stream, start),
     )
@@ -290,65 +271,14 @@ def chunks(
         yield first, group, decoded(kinds[group], *row)
 
 
-def decoded(kind: Kind, n: int, width: int, body: bytes) -> Columns:
-    return columns.decode(body, n, len(kind.channels), len(kind.outputs), width)
+def decoded(kind: Kind, n: int, width: int, body: bytes, packed: int = 0) -> Columns:
+    decode = columns.unpack if packed else columns.decode
+    return decode(body, n, len(kind.channels), len(kind.outputs), width)
 
 
-def connect_to_read(path: Path) -> sqlite3.Connection:
-    if not path.is_file():
-        raise JournalError(f"there is no journal {path}")
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
-    _check(db, path)
-    return db
-
-
-def _locked(folder: Path) -> sqlite3.Connection:
-    """Hold the folder: the system lets go of it when this process ends, however it ends."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = sqlite3.connect(folder / LOCK, timeout=0, check_same_thread=False)
-        lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        if "locked" in str(error):
-            raise JournalError(
-                f"{folder} is in use by another streamrnn; stop that one, or give this one another "
-                "path under [journal]"
-            ) from None
-        raise JournalError(f"{folder} cannot be written: {error}") from None
-    except OSError as error:
-        raise JournalError(f"{folder} cannot be made: {error}") from None
-    return lock
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    try:
-        # By hand: the module's own transactions begin where they like.
-        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
-        if not os.path.getsize(path):
-            db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            db.execute("PRAGMA journal_mode = WAL")
-            db.executescript(
-                f"BEGIN; {SCHEMA} INSERT INTO facts VALUES ('name', '{secrets.token_hex(8)}');"
-                f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
-            )
-        _check(db, path)
-    except sqlite3.Error as error:
-        raise JournalError(f"{path}: {error}") from None
-    return db
-
-
-def _check(db: sqlite3.Connection, path: Path) -> None:
-    """Raises JournalError for what is no journal, or one of a later version."""
-    try:
-        (application,) = db.execute("PRAGMA application_id").fetchone()
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise JournalError(f"{path}: {error}; expected a journal of streamrnn") from None
-    if application != APPLICATION:
-        raise JournalError(f"{path} is not a journal of streamrnn")
-    if version > VERSION:
-        raise JournalError(
-            f"{path} is written in version {version}, this streamrnn reads up to {VERSION}; "
-            "install a newer one"
-        )
+def kinds_of(db: sqlite3.Connection) -> dict[int, Kind]:
+    """What the groups of a journal are, by their number."""
+    return {
+        id: Kind(tuple(json.loads(channels)), tuple(map(tuple, json.loads(outputs))))
+        for id, channels, outputs in db.execute("SELECT id, channels, outputs FROM groups")
+    }

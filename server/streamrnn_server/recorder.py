@@ -1,12 +1,13 @@
 """Keeps a pipeline's journal: commits, snapshots between commits, and what happens by the clock.
 
 Nothing here blocks the event loop: commits are written by the journal's thread, snapshots copied
-slice by slice between commits and written by another one.
+slice by slice between commits and written by another one, and a third one lets samples age.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -18,6 +19,7 @@ import numpy as np
 from streamrnn.step import flat
 from streamrnn.streams import Pipeline
 from streamrnn_server import snapshots
+from streamrnn_server.compaction import drop, turn
 from streamrnn_server.journal import Journal
 from streamrnn_server.recovery import Recovered, recover
 
@@ -27,21 +29,39 @@ log = logging.getLogger(__name__)
 # cost when they were made, and the rest goes to imports, the snapshot, and a slower hour.
 SNAPSHOT_S = 3.0
 SLICE_BYTES = 8 << 20
+DROP_S = 10  # beats between looks for what is too old or too much
 
 
 class Recorder:
-    """Everything that `pipeline` takes from now on goes through `journal`."""
+    """Everything that `pipeline` takes from now on goes through `journal`.
 
-    def __init__(self, pipeline: Pipeline, journal: Journal) -> None:
+    Samples older than `keep_days` are dropped, and the oldest as soon as there are `keep_bytes`.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        journal: Journal,
+        *,
+        keep_days: float = math.inf,
+        keep_bytes: float = math.inf,
+    ) -> None:
         self.pipeline = pipeline
         self.journal = journal
+        self.keep_days = keep_days
+        self.keep_bytes = keep_bytes
         self.recovered: Recovered | None = None
         self._snapshot: Iterator[snapshots.Slice] | None = None
         self._writer: snapshots.Writer | None = None
         self._thread = ThreadPoolExecutor(1, "snapshot")
         self._written: Future[Any] | None = None
         self._spent_s = 0.0  # of the pipeline's, at the last snapshot
+        self._covered = 0  # row of the log: the newest snapshot knows of all up to it
         self._probe: Future[None] | None = None
+        self._aging_thread = ThreadPoolExecutor(1, "aging")
+        self._aging: Future[None] | None = None
+        self._beats = 0
+        self._closing = False
         pipeline.commit_by(journal.write, self.between, self._begin_anew)
 
     def recover(self) -> Recovered:
@@ -50,6 +70,8 @@ class Recorder:
         self.pipeline.marks.update(self.journal.marks)
         if self.recovered.folded or self.recovered.anew:
             self.snapshot()
+        else:
+            self._covered = self.journal.last
         return self.recovered
 
     def between(self) -> None:
@@ -72,6 +94,19 @@ class Recorder:
             self._probe = self.journal.probe()
         if not self.pipeline.busy:
             self.between()
+        self._beats += 1
+        if self._aging is None or self._aging.done():
+            self._aging = self._aging_thread.submit(self._age, self._beats % DROP_S == 0)
+
+    def _age(self, drops: bool) -> None:
+        """What no start needs to fold any more becomes chunks; what is too old or too much goes."""
+        try:
+            while not self._closing and (change := turn(self.journal, self._covered)) is not None:
+                self.journal.in_thread(change).result()
+            if drops and (change := drop(self.journal, self.keep_days, self.keep_bytes)):
+                self.journal.in_thread(change).result()
+        except Exception as error:  # it is tried again: the log holds it all
+            log.error("the journal is not compacted: %s", error)
 
     def snapshot(self) -> None:
         """Write a whole snapshot now, while nothing is taken."""
@@ -84,10 +119,12 @@ class Recorder:
 
     def close(self) -> None:
         """Leave a snapshot for a quick start, unless nothing came since the last; close all."""
+        self._closing = True
         if self.pipeline.spent_s > self._spent_s:
             self.snapshot()
         self._abandon()
         self._thread.shutdown()
+        self._aging_thread.shutdown()
         self.journal.close()
 
     def _begin_anew(self, key: str) -> None:
@@ -104,6 +141,7 @@ class Recorder:
             log.error("no snapshot: %s", error)
             return
         self._snapshot = self._slices()
+        self._covers = self.journal.last
 
     def _slices(self) -> Iterator[snapshots.Slice]:
         for group in list(self.pipeline.groups):
@@ -122,16 +160,17 @@ class Recorder:
             return
         part = next(self._snapshot, None)
         if part is None:
-            self._written = self._thread.submit(self._finish, self._writer)
+            self._written = self._thread.submit(self._finish, self._writer, self._covers)
             self._writer = self._snapshot = None
         else:
             self._written = self._thread.submit(self._writer.add, part)
 
-    def _finish(self, writer: snapshots.Writer) -> None:
+    def _finish(self, writer: snapshots.Writer, covers: int) -> None:
         try:
             # A snapshot must not know of samples that a loss of power takes from the journal.
             self.journal.sync().result()
             writer.finish()
+            self._covered = covers
         except Exception as error:
             log.error("no snapshot: %s", error)
             with suppress(OSError):

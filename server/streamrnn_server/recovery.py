@@ -137,8 +137,8 @@ def _after(
     """Samples of each stream from number start[id] on, in batches; ids say whose."""
     db = journal.read()
     try:
-        ends = np.zeros(len(start), np.int64)  # samples in chunks
-        for id, end in db.execute("SELECT stream, max(first + n) FROM chunks GROUP BY stream"):
+        ends = np.zeros(len(start), np.int64)  # samples that left the log
+        for id, end in db.execute("SELECT id, left_log FROM streams").fetchall():
             ends[id] = end
             if id in groups and start[id] < end:
                 yield from _of_chunks(db, journal, groups[id], id, int(start[id]))

@@ -100,26 +100,28 @@ def found(folder: Path) -> list[Path]:
 
 def read(path: Path, journal: str) -> tuple[str, Iterator[Slice]]:
     """The fingerprint and the slices of a snapshot. Raises SnapshotError if it is damaged."""
+    digest = hashlib.sha256()
     try:
-        file = path.open("rb")
-        digest = hashlib.sha256()
-        while part := file.read(_HASHED_BYTES):
-            digest.update(part)
-        if digest.hexdigest()[:_DIGITS] != path.name.rpartition("-")[2]:
-            raise SnapshotError(f"{path} is damaged: its content is not what its name says")
-        file.seek(0)
-        header = json.loads(file.readline())
+        with path.open("rb") as file:
+            header = file.readline()
+            digest.update(header)
+            while part := file.read(_HASHED_BYTES):
+                digest.update(part)
     except OSError as error:
         raise SnapshotError(f"{path} cannot be read: {error}") from None
-    if header["version"] > VERSION:
-        raise SnapshotError(f"{path} is written in version {header['version']}, expected {VERSION}")
-    if header["journal"] != journal:
+    if digest.hexdigest()[:_DIGITS] != path.name.rpartition("-")[2]:
+        raise SnapshotError(f"{path} is damaged: its content is not what its name says")
+    made = json.loads(header)
+    if made["version"] > VERSION:
+        raise SnapshotError(f"{path} is written in version {made['version']}, expected {VERSION}")
+    if made["journal"] != journal:
         raise SnapshotError(f"{path} belongs to another journal")
-    return header["fingerprint"], _slices(file)
+    return made["fingerprint"], _slices(path)
 
 
-def _slices(file: Any) -> Iterator[Slice]:
-    with file:
+def _slices(path: Path) -> Iterator[Slice]:
+    with path.open("rb") as file:
+        file.readline()
         while line := file.readline():
             described = json.loads(line)
             arrays = [

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from streamrnn_server.journal import Journal
+from streamrnn_server.recorder import Recorder
 from streamz import Stream
 
 import streamrnn as srnn
@@ -69,7 +71,7 @@ def graph_of_batches() -> None:
     sink.destroy()
 
 
-def replayed(write: Callable[[Path], object]) -> float:
+def replayed(write: Callable[[Path], object], *, journal: bool = False) -> float:
     """Seconds from a file on disk to the last prediction at the sink."""
 
     async def main(path: Path) -> float:
@@ -77,6 +79,8 @@ def replayed(write: Callable[[Path], object]) -> float:
         pipeline = Pipeline([Rule("*", lambda channels: model)])
         pipeline.sink(lambda result: None)
         pipeline.warm(pipeline.rules[0])
+        if journal:
+            Recorder(pipeline, Journal(tempfile.mkdtemp(dir=path.parent)))
         source = replay(path, rate_hz=math.inf, asynchronous=True)
         sink = source.sink(pipeline.take_batch)
         start = time.perf_counter()
@@ -126,6 +130,8 @@ def main() -> None:
     single_samples()
     row("CSV file, replay, pipeline, GRU(32), sink; one stream", replayed(csv))
     row("NDJSON file, the same; 100 streams", replayed(ndjson))
+    row("CSV file, with the journal", replayed(csv, journal=True))
+    row("NDJSON file, with the journal", replayed(ndjson, journal=True))
 
 
 if __name__ == "__main__":

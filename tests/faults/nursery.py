@@ -3,8 +3,8 @@
     python -m tests.faults.nursery     reads "FOLDER" from standard input, a line each, and prints
                                        "PID URL" of a server whose journal is there
 
-So a server is up in a tenth of a second and can be killed often. It makes snapshots as often as it
-can, that kills may hit them.
+So a server is up in a tenth of a second and can be killed often. It makes snapshots and compacts
+its journal as often as it can, that kills may hit that.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import signal
 import sys
 from pathlib import Path
 
-from streamrnn_server import recorder
+from streamrnn_server import app, recorder
 from streamrnn_server.app import Server, Settings
 from streamrnn_server.journal import Journal
 
@@ -32,7 +32,7 @@ def rules() -> list[Rule]:
 
 
 async def serve(folder: str) -> None:
-    recorder.SNAPSHOT_S = 0.02
+    recorder.SNAPSHOT_S = app.SURVEY_S = 0.02
     server = Server(Pipeline(rules()), settings=Settings(port=0), journal=Journal(Path(folder)))
     await server.run(lambda server: print(os.getpid(), server.url, flush=True))
 

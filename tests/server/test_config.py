@@ -186,7 +186,8 @@ CASES = {
     "unknown table": (
         STREAM + "[servr]\n",
         [
-            "servr: unknown key; did you mean server? allowed are server, limits, journal, streams, sources"
+            "servr: unknown key; did you mean server? "
+            "allowed are server, limits, journal, streams, sources"
         ],
     ),
     "unknown key": (

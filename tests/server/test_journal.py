@@ -8,7 +8,8 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from streamrnn_server.journal import Journal, JournalError, log
+from streamrnn_server.database import JournalError
+from streamrnn_server.journal import Journal, log
 from streamrnn_server.recorder import Recorder
 
 import streamrnn as srnn
@@ -264,7 +265,7 @@ def test_a_journal_has_one_server_at_a_time(tmp_path):
         ("PRAGMA application_id = 7", "{} is not a journal of streamrnn"),
         (
             "PRAGMA user_version = 99",
-            "{} is written in version 99, this streamrnn reads up to 1; install a newer one",
+            "{} is written in version 99, this streamrnn reads up to 2; install a newer one",
         ),
     ],
 )

@@ -1,0 +1,195 @@
+"""From the log to chunks, and from chunks to nothing: what happens to samples as they age.
+
+The log is in order of arrival, many streams in a row: quick to write. A chunk is of one stream, up
+to CHUNK samples in a row: quick to find, and smaller. What the log holds is turned over bit by bit
+by a thread of its own; the journal's thread has only to insert what that one has made.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrnn_server import columns
+from streamrnn_server.columns import Columns
+from streamrnn_server.journal import Journal, Kind, decoded
+
+CHUNK = 4096  # samples
+TURNED = 1 << 16  # samples that leave the log at once
+PACKED = 512  # a chunk of fewer samples is about to grow, and not packed before
+DROPPED = 64  # chunks that are deleted at once
+FREED = 1024  # pages that are given back to the disk at once
+DAY_S = 86_400.0
+
+Change = Callable[[sqlite3.Connection], None]
+
+_INSERT = (
+    "INSERT INTO chunks (stream, first, grp, n, arrived, t0, t1, width, packed, low, high, body) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+class Log(NamedTuple):
+    """A part of the log: rows up to `last`, by group."""
+
+    last: int
+    samples: int
+    by_group: dict[int, list[tuple[float, Columns]]]  # arrived, columns
+
+
+def turn(journal: Journal, boundary: int) -> Change | None:
+    """What moves the oldest part of the log, up to row `boundary`, to chunks; None: nothing is.
+
+    Reads only; may run in any thread.
+    """
+    db = journal.read()
+    try:
+        part = _read(db, journal.kinds, boundary)
+        if not part.samples:
+            return None
+        inserted: list[tuple[object, ...]] = []
+        deleted: list[tuple[int, int]] = []
+        ends: dict[int, int] = {}
+        for group, batches in part.by_group.items():
+            arrived = max(when for when, _ in batches)
+            joined = columns.joined([batch for _, batch in batches])
+            for stream, own in _by_stream(joined):
+                kind = journal.kinds[group]
+                first, old = _small_end(db, kind, stream, group, len(own.t))
+                if old is not None:
+                    deleted.append((stream, first))
+                    own = columns.joined([old, own])
+                inserted += _chunks(stream, group, first, arrived, own)
+                ends[stream] = first + len(own.t)
+    finally:
+        db.close()
+
+    def change(db: sqlite3.Connection) -> None:
+        db.execute("DELETE FROM log WHERE seq <= ?", (part.last,))
+        db.executemany("DELETE FROM chunks WHERE stream = ? AND first = ?", deleted)
+        db.executemany(_INSERT, inserted)
+        updated = [(end, stream) for stream, end in ends.items()]
+        db.executemany("UPDATE streams SET left_log = ? WHERE id = ?", updated)
+
+    return change
+
+
+def drop(journal: Journal, keep_days: float, keep_bytes: float) -> Change | None:
+    """What deletes some chunks that are too old, or the oldest if all is too large; or None."""
+    db = journal.read()
+    try:
+        size = used_bytes(db)
+        limit = time.time() - keep_days * DAY_S
+        oldest = db.execute(
+            "SELECT rowid, arrived, length(body) FROM chunks ORDER BY arrived LIMIT ?", (DROPPED,)
+        ).fetchall()
+        gone: list[tuple[int]] = []
+        for rowid, arrived, length in oldest:
+            if arrived >= limit and size <= keep_bytes:
+                break
+            gone.append((rowid,))
+            size -= length
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+        (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    finally:
+        db.close()
+    if not gone and free < FREED + pages // 4:  # some will be used again soon
+        return None
+
+    def change(db: sqlite3.Connection) -> None:
+        db.executemany("DELETE FROM chunks WHERE rowid = ?", gone)
+        db.execute(f"PRAGMA incremental_vacuum({FREED})").fetchall()
+
+    return change
+
+
+def used_bytes(db: sqlite3.Connection) -> int:
+    """What the journal needs on the disk, without pages that are free."""
+    pages, free, size = (
+        db.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)
+
+
+def _read(db: sqlite3.Connection, kinds: dict[int, Kind], boundary: int) -> Log:
+    last = samples = 0
+    by_group: dict[int, list[tuple[float, Columns]]] = {}
+    (streams,) = db.execute("SELECT count(*) FROM streams").fetchone()
+    group_of = np.full(streams, -1)
+    rows = db.execute(
+        "SELECT seq, grp, arrived, n, width, body FROM log WHERE seq <= ? ORDER BY seq", (boundary,)
+    )
+    for seq, group, arrived, n, width, body in rows:
+        batch = decoded(kinds[group], n, width, body)
+        before = group_of[batch.ids]
+        if ((before != group) & (before >= 0)).any():
+            break  # here streams came to another group: that is for the next part, in order
+        group_of[batch.ids] = group
+        by_group.setdefault(group, []).append((arrived, batch))
+        last, samples = seq, samples + n
+        if samples >= TURNED:
+            break
+    return Log(last, samples, by_group)
+
+
+def _by_stream(part: Columns) -> list[tuple[int, Columns]]:
+    assert part.ids is not None
+    order = np.argsort(part.ids, kind="stable")
+    ids = part.ids[order]
+    bounds = [0, *(np.flatnonzero(np.diff(ids)) + 1).tolist(), len(ids)]
+    return [
+        (int(ids[a]), part.rows(order[a:b])._replace(ids=None))
+        for a, b in zip(bounds, bounds[1:], strict=False)
+    ]
+
+
+def _small_end(
+    db: sqlite3.Connection, kind: Kind, stream: int, group: int, more: int
+) -> tuple[int, Columns | None]:
+    """Where `more` samples of a stream go, and its last chunk, if they should join that.
+
+    A chunk is joined by as many as it has, or more: so each sample is moved only so often as its
+    chunk doubles.
+    """
+    (end,) = db.execute("SELECT left_log FROM streams WHERE id = ?", (stream,)).fetchone()
+    row = db.execute(
+        "SELECT first, grp, n, width, packed FROM chunks WHERE stream = ? "
+        "ORDER BY first DESC LIMIT 1",
+        (stream,),
+    ).fetchone()
+    if row is None or row[1] != group or row[2] > more or row[2] + more > CHUNK:
+        return end, None
+    first, _, n, width, packed = row
+    (body,) = db.execute(
+        "SELECT body FROM chunks WHERE stream = ? AND first = ?", (stream, first)
+    ).fetchone()
+    return first, decoded(kind, n, width, body, packed)
+
+
+def _chunks(
+    stream: int, group: int, first: int, arrived: float, own: Columns
+) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    for start in range(0, len(own.t), CHUNK):
+        part = own.rows(slice(start, start + CHUNK))
+        n, width = len(part.t), columns.width(part.x)
+        packed = n >= PACKED
+        body = columns.pack(part, width) if packed else columns.encode(part, width)
+        values = np.concatenate([part.x.astype(np.float32), part.y], axis=1)
+        low, high = _least(values), -_least(-values)
+        span = (float(part.t.min()), float(part.t.max()))
+        about = (stream, first + start, group, n, arrived, *span, width, packed)
+        rows.append((*about, low.tobytes(), high.tobytes(), body))
+    return rows
+
+
+def _least(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The smallest of each column, NaN where all are missing."""
+    least: NDArray[np.float32] = np.fmin.reduce(values, axis=0)
+    return least

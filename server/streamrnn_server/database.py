@@ -1,0 +1,121 @@
+"""The file of the journal: its schema, and how it is opened, locked and brought up to date."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from pathlib import Path
+
+VERSION = 2
+APPLICATION = 0x73726E6E  # "srnn", so that no other SQLite file is taken for a journal
+PAGE_BYTES = 1 << 13
+
+# streams.left_log  so many of its samples are in chunks, or were there before they were too old
+# streams.began     after so many its state was new
+# chunks.low, high  f32: the smallest and largest of each column of x and y
+SCHEMA = """
+CREATE TABLE groups (
+    id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE,
+    channels TEXT NOT NULL, outputs TEXT NOT NULL);
+CREATE TABLE streams (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, grp INTEGER NOT NULL,
+    began INTEGER NOT NULL DEFAULT 0, left_log INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE events (
+    stream INTEGER NOT NULL, number INTEGER NOT NULL, t REAL NOT NULL, what TEXT NOT NULL);
+CREATE TABLE log (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, grp INTEGER NOT NULL, n INTEGER NOT NULL,
+    arrived REAL NOT NULL, width INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE chunks (
+    stream INTEGER NOT NULL, first INTEGER NOT NULL, grp INTEGER NOT NULL, n INTEGER NOT NULL,
+    arrived REAL NOT NULL, t0 REAL NOT NULL, t1 REAL NOT NULL, width INTEGER NOT NULL,
+    packed INTEGER NOT NULL, low BLOB NOT NULL, high BLOB NOT NULL, body BLOB NOT NULL);
+CREATE UNIQUE INDEX chunks_of_stream ON chunks (stream, first, n, t0, t1);
+CREATE INDEX chunks_by_age ON chunks (arrived);
+CREATE TABLE marks (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+# From each version to the next. Version 1 had no compaction, so nothing was in its chunks.
+MIGRATIONS = {
+    1: """
+ALTER TABLE streams ADD COLUMN left_log INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE chunks ADD COLUMN low BLOB NOT NULL DEFAULT x'';
+ALTER TABLE chunks ADD COLUMN high BLOB NOT NULL DEFAULT x'';
+""",
+}
+
+
+class JournalError(Exception):
+    """A journal that cannot be used; the text says why and what to do."""
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    """The journal at `path`, made or migrated if need be. Raises JournalError."""
+    try:
+        # By hand: the module's own transactions begin where they like.
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
+        if not os.path.getsize(path):
+            db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            db.execute("PRAGMA journal_mode = WAL")
+            db.executescript(
+                f"BEGIN; {SCHEMA} INSERT INTO facts VALUES ('name', '{secrets.token_hex(8)}');"
+                f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
+            )
+        for version in range(_version(db, path), VERSION):
+            db.executescript(
+                f"BEGIN; {MIGRATIONS[version]} PRAGMA user_version = {version + 1}; COMMIT;"
+            )
+    except sqlite3.Error as error:
+        raise JournalError(f"{path}: {error}") from None
+    return db
+
+
+def opened_to_read(path: Path) -> sqlite3.Connection:
+    """The journal at `path`, which another process may write. Raises JournalError."""
+    if not path.is_file():
+        raise JournalError(f"there is no journal {path}")
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    if (version := _version(db, path)) < VERSION:
+        raise JournalError(
+            f"{path} is written in version {version}; start its server once, which brings it to "
+            f"version {VERSION}"
+        )
+    return db
+
+
+def locked(path: Path) -> sqlite3.Connection:
+    """Hold a folder by a file in it: the system lets go when this process ends, however it ends."""
+    folder = path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = sqlite3.connect(path, timeout=0, check_same_thread=False)
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise JournalError(
+                f"{folder} is in use by another streamrnn; stop that one, or give this one another "
+                "path under [journal]"
+            ) from None
+        raise JournalError(f"{folder} cannot be written: {error}") from None
+    except OSError as error:
+        raise JournalError(f"{folder} cannot be made: {error}") from None
+    return lock
+
+
+def _version(db: sqlite3.Connection, path: Path) -> int:
+    """Raises JournalError for what is no journal, or one of a later version."""
+    try:
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise JournalError(f"{path}: {error}; expected a journal of streamrnn") from None
+    if application != APPLICATION:
+        raise JournalError(f"{path} is not a journal of streamrnn")
+    if version > VERSION:
+        raise JournalError(
+            f"{path} is written in version {version}, this streamrnn reads up to {VERSION}; "
+            "install a newer one"
+        )
+    return int(version)
