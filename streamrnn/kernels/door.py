@@ -13,16 +13,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import types
 from numpy.typing import NDArray
 
 from streamrnn.kernels.jit import CFunction
 from streamrnn.kernels.network import part
-from streamrnn.kernels.simd import integer, read, set_integer, write
+from streamrnn.kernels.simd import integer, intrinsic, read, set_integer, write
 
 METH_O = 8
 
-# what `self` points to, int64
+# what `self` holds, an array of int64
 (
     PLAN,
     WEIGHTS,
@@ -44,20 +45,29 @@ METH_O = 8
 # words of CPython's and NumPy's objects; `available` holds them against real ones
 TYPE, VALUE, DATA, DIMENSIONS, SHAPE, STRIDES, DTYPE = 1, 2, 2, 3, 4, 5, 7
 
-_from_long: Any = types.ExternalFunction("PyLong_AsLongLong", types.int64(types.int64))
 _to_float: Any = types.ExternalFunction("PyFloat_FromDouble", types.int64(types.float64))
-_as_double: Any = types.ExternalFunction("PyFloat_AsDouble", types.float64(types.int64))
 _call: Any = types.ExternalFunction("PyObject_CallOneArg", types.int64(types.int64, types.int64))
 _keep: Any = types.ExternalFunction("Py_IncRef", types.void(types.int64))
 
 
+@intrinsic
+def _double(typing, address, at):
+    """The one float64 at address[at], counted in float64."""
+
+    def generate(context, builder, signature, arguments):
+        pointer = builder.inttoptr(arguments[0], ir.DoubleType().as_pointer())
+        return builder.load(builder.gep(pointer, [arguments[1]]))
+
+    return types.float64(types.int64, types.int64), generate
+
+
 def _step(self, argument):
     """`self(argument)`: one step; returns y, or y[0] as a float where there is no array for it."""
-    p = _from_long(self)
+    p = integer(self, DATA)
     I, kind = integer(p, SIZE), integer(argument, TYPE)
     x = integer(p, X)
     if kind == integer(p, FLOAT) and I == 1:
-        write(x, 0, np.float32(_as_double(argument)))
+        write(x, 0, np.float32(_double(argument, VALUE)))
     elif (
         kind == integer(p, ARRAY)
         and integer(argument, DTYPE) == integer(p, FLOAT32)
@@ -112,11 +122,12 @@ def available() -> bool:
         or sysconfig.get_config_var("Py_GIL_DISABLED")
     ):
         return False
-    array = np.zeros((3, 5), np.float32)[:, 2]
+    number, array = 1.5, np.zeros((3, 5), np.float32)[:, 2]
     words = np.ctypeslib.as_array((ctypes.c_int64 * 8).from_address(id(array)))
     shape, strides = ((ctypes.c_int64 * 1).from_address(int(words[k]))[0] for k in (SHAPE, STRIDES))
     return (
-        words[TYPE] == id(np.ndarray)
+        ctypes.c_double.from_address(id(number) + 8 * VALUE).value == number
+        and words[TYPE] == id(np.ndarray)
         and words[DATA] == array.ctypes.data
         and words[DIMENSIONS] & 0xFFFFFFFF == 1
         and (shape, strides) == (3, 20)
@@ -152,5 +163,5 @@ def builtin(
     create.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.py_object]
     # The last argument, a builtin's module, is an object that the builtin keeps alive.
     alive = (words, method, plan, weights, states, x, y, scratch, slow)
-    function: Callable[[Any], Any] = create(ctypes.addressof(method), words.ctypes.data, alive)
+    function: Callable[[Any], Any] = create(ctypes.addressof(method), words, alive)
     return function

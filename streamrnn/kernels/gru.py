@@ -9,10 +9,10 @@ needs r of all: n = tanh(W_in x + b_in + W_hn (r h) + b_hn), a second pass over 
 
 import numpy as np
 
-from streamrnn.kernels.activations import sigmoid, tanh
+from streamrnn.kernels.activations import UNIT, sigmoid, tanh
 from streamrnn.kernels.blocks import ONE, TILE, Cell, of_inputs, of_units, order
 from streamrnn.kernels.jit import CFunction, inner
-from streamrnn.kernels.simd import LANES, fma, for_each, load, loads, store
+from streamrnn.kernels.simd import LANES, fma, for_each, load, loads, splat, store
 
 SUMS, GATES = (0, 1, 2, 3), (0, 1, 2)
 R_AND_Z, N = (0, 1), (0,)  # the passes with the reset before the product
@@ -47,7 +47,8 @@ def pack_before(p):
 def cell(n_x, r, z, n_h, h):
     """Preactivations and h of LANES units -> their next h."""
     n = tanh(fma(sigmoid(r), n_h, n_x))
-    return fma(sigmoid(z), h - n, n)
+    z = sigmoid(z)
+    return fma(n, splat(UNIT) - z, z * h)
 
 
 @inner
