@@ -16,7 +16,7 @@ from streamrnn.kernels.training import gru, lru, lstm, matmul, rnn, tokens
 from streamrnn.step import allocate
 
 Array = NDArray[np.float32]
-BLOCK = 1 << 17  # floats of z between products and recurrence: half a MiB stays in the second cache
+BLOCK = 1 << 16  # floats of z between products and recurrence: they stay in the second cache
 
 
 def zeros(*shape: int) -> Array:

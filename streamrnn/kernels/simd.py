@@ -163,6 +163,21 @@ def store_tile(typing, address, at, stride, rows, vectors):
 
 
 @intrinsic
+def fetch(typing, address):
+    """Begin to bring the cache line of an address near; nothing waits for it."""
+
+    def generate(context, builder, signature, arguments):
+        pointer = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
+        type_ = ir.FunctionType(ir.VoidType(), [pointer.type, I32, I32, I32])
+        function = cgutils.get_or_insert_function(builder.module, type_, "llvm.prefetch.p0")
+        read, near, data = (ir.Constant(I32, number) for number in (0, 3, 1))
+        builder.call(function, [pointer, read, near, data])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), generate
+
+
+@intrinsic
 def read(typing, address, at):
     """The one float32 at address[at]."""
 

@@ -29,9 +29,10 @@ def forward(multiply, z, n_h, h, weight_rz, weight_n, bias_n, reset_after):
         z_t = np.int64(z.ctypes.data) + 4 * t * B * G
         m_t = np.int64(n_h.ctypes.data) + 4 * t * B * D
         h_t = np.int64(h.ctypes.data) + 4 * t * B * D
-        call(multiply, (h_t, D, B, D, w_rz, 2 * D, z_t, G, z_t, G))
+        ahead = z_t + 4 * T * B * G  # what the next block of steps begins with
+        call(multiply, (h_t, D, B, D, w_rz, 2 * D, z_t, G, z_t, G, ahead, B * G))
         if reset_after:
-            call(multiply, (h_t, D, B, D, w_n, D, bias, 0, m_t, D))
+            call(multiply, (h_t, D, B, D, w_n, D, bias, 0, m_t, D, 0, 0))
         for s in range(B):
             zs, ms, hs = z_t + 4 * s * G, m_t + 4 * s * D, h_t + 4 * s * D
             for j in range(0, D, LANES):
@@ -44,7 +45,7 @@ def forward(multiply, z, n_h, h, weight_rz, weight_n, bias_n, reset_after):
                     store(ms, j, r * load(hs, j))
         if not reset_after:
             n_t = z_t + 8 * D
-            call(multiply, (m_t, D, B, D, w_n, D, n_t, G, n_t, G))
+            call(multiply, (m_t, D, B, D, w_n, D, n_t, G, n_t, G, 0, 0))
         for s in range(B):
             zs, hs = z_t + 4 * s * G, h_t + 4 * s * D
             for j in range(0, D, LANES):
@@ -87,7 +88,7 @@ def backward(multiply, begin, end, z, n_h, h, dh, dr_h, weight_rz, weight_n, res
                 if t > 0:
                     store(es, j - B * D, load(es, j - B * D) + e * u)
         if not reset_after:
-            call(multiply, (z_t + 8 * D, G, B, D, w_n, D, nothing, 0, work, D))
+            call(multiply, (z_t + 8 * D, G, B, D, w_n, D, nothing, 0, work, D, 0, 0))
             for s in range(B):
                 zs, hs = z_t + 4 * s * G, h_t + 4 * s * D
                 ds, es = work + 4 * s * D, dh_t + 4 * s * D
@@ -97,6 +98,7 @@ def backward(multiply, begin, end, z, n_h, h, dh, dr_h, weight_rz, weight_n, res
                     if t > 0:
                         store(es, j - B * D, load(es, j - B * D) + d * r)
         if t > 0:
-            call(multiply, (z_t, G, B, 2 * D, w_rz, D, before_t, D, before_t, D))
+            ahead = z_t - 4 * B * G
+            call(multiply, (z_t, G, B, 2 * D, w_rz, D, before_t, D, before_t, D, ahead, B * G))
             if reset_after:
-                call(multiply, (m_t, D, B, D, w_n, D, before_t, D, before_t, D))
+                call(multiply, (m_t, D, B, D, w_n, D, before_t, D, before_t, D, 0, 0))

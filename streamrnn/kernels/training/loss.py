@@ -63,15 +63,22 @@ def cross_entropy(y, target, weight, scale, O):
         if weight[n] == ZERO or target[n] < 0:
             row[:] = ZERO
             continue
-        top = row[0]
-        for o in range(1, O):
-            top = row[o] if row[o] > top or row[o] != row[o] else top
+        # four at a time, here and below: each waits only for every fourth step
+        t0 = t1 = t2 = t3 = row[0]
+        for o in range(0, O - 3, 4):
+            t0 = row[o] if row[o] > t0 else t0
+            t1 = row[o + 1] if row[o + 1] > t1 else t1
+            t2 = row[o + 2] if row[o + 2] > t2 else t2
+            t3 = row[o + 3] if row[o + 3] > t3 else t3
+        for o in range(O - O % 4, O):
+            t0 = row[o] if row[o] > t0 else t0
+        top = max(max(t0, t1), max(t2, t3))
         chosen = row[target[n]] - top
         at = np.int64(y.ctypes.data) + 4 * n * y.shape[1]
         for o in range(0, y.shape[1], LANES):
             below = limit(splat(top) - load(at, o), splat(LAST))  # further down it is 0 anyway
             store(at, o, exp_minus(below))
-        s0 = s1 = s2 = s3 = ZERO  # four sums: each waits only for every fourth addition
+        s0 = s1 = s2 = s3 = ZERO
         for o in range(0, O - 3, 4):
             s0, s1, s2, s3 = s0 + row[o], s1 + row[o + 1], s2 + row[o + 2], s3 + row[o + 3]
         for o in range(O - O % 4, O):

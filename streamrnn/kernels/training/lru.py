@@ -34,7 +34,7 @@ def forward(multiply, z, h, s, l, weight_c):
     o = z_0 + 8 * D
     h_1, s_1 = h_0 + 4 * B * D, s_0 + 8 * B * D
     w = np.int64(weight_c.ctypes.data)
-    call(multiply, (s_1, 2 * D, T * B, 2 * D, w, D, o, G, h_1, D))
+    call(multiply, (s_1, 2 * D, T * B, 2 * D, w, D, o, G, h_1, D, 0, 0))
     for i in range(0, T * B * D, LANES):
         store(h_1, i, tanh(load(h_1, i)))
 
@@ -58,7 +58,7 @@ def backward(multiply, begin, end, T, z, h, s, dh, l, dl, weight_c):
             store(at, j, splat(ZERO))
             store(at, D + j, splat(ZERO))
     z_b = z_0 + 4 * begin * B * G
-    call(multiply, (z_b + 8 * D, G, (end - begin) * B, D, w, 2 * D, z_b, G, z_b, G))
+    call(multiply, (z_b + 8 * D, G, (end - begin) * B, D, w, 2 * D, z_b, G, z_b, G, 0, 0))
     re, d_re = np.int64(l.ctypes.data), np.int64(dl.ctypes.data)
     im, d_im = re + 4 * D, d_re + 4 * D
     for n in range(end * B - 1, begin * B - 1, -1):

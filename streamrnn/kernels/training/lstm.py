@@ -26,7 +26,8 @@ def forward(multiply, z, h, c, weight_hh, p):
     w, p_i = np.int64(weight_hh.ctypes.data), np.int64(p.ctypes.data)
     p_f, p_o = p_i + 4 * D, p_i + 8 * D
     for _ in range(T):
-        call(multiply, (h_t, D, B, D, w, G, z_t, G, z_t, G))
+        ahead = z_t + 4 * T * B * G  # what the next block of steps begins with
+        call(multiply, (h_t, D, B, D, w, G, z_t, G, z_t, G, ahead, B * G))
         h_t += 4 * B * D  # the next h
         for _ in range(B):
             for j in range(0, D, LANES):
@@ -81,7 +82,8 @@ def backward(multiply, begin, end, z, c, dh, dc, weight_hh, p):
         if t > 0:
             before_t = np.int64(dh.ctypes.data) + 4 * (t - 1) * B * D
             first = np.int64(z.ctypes.data) + 4 * t * B * G
-            call(multiply, (first, G, B, G, w, D, before_t, D, before_t, D))
+            ahead = first - 4 * B * G
+            call(multiply, (first, G, B, G, w, D, before_t, D, before_t, D, ahead, B * G))
 
 
 @jit

@@ -11,7 +11,15 @@ while the rows of A pass by. Columns of B and C come in whole vectors of the wid
 import numpy as np
 
 from streamrnn.kernels.jit import CFunction, inner, jit
-from streamrnn.kernels.simd import LANES, broadcasts, call, fma_first, load_tile, store_tile
+from streamrnn.kernels.simd import (
+    LANES,
+    broadcasts,
+    call,
+    fetch,
+    fma_first,
+    load_tile,
+    store_tile,
+)
 
 ROWS = (0, 1, 2, 3, 4) if LANES == 16 else (0, 1)  # 5 x 4 sums, 4 weights: of 32 registers
 COLUMNS = (0, 1, 2, 3)
@@ -34,10 +42,15 @@ def tile(a, dm, dk, K, w, start, ds, c, dc, rows, columns):
 
 
 @inner
-def panel(a, dm, dk, M, K, w, start, ds, c, dc, columns):
-    """C = start + A B for one panel of B and all M rows of A."""
+def panel(a, dm, dk, M, K, w, start, ds, c, dc, columns, ahead, lines):
+    """C = start + A B for one panel of B and all M rows of A; `lines` from `ahead` on are fetched.
+
+    These are what is worked on after this: the product leaves the memory at rest.
+    """
     whole = M - M % len(ROWS)
     for m in range(0, whole, len(ROWS)):
+        for line in range(lines * m // whole, lines * (m + len(ROWS)) // whole):
+            fetch(ahead + 64 * line)
         tile(
             a + 4 * m * dm, dm, dk, K, w, start + 4 * m * ds, ds, c + 4 * m * dc, dc, ROWS, columns
         )
@@ -46,24 +59,25 @@ def panel(a, dm, dk, M, K, w, start, ds, c, dc, columns):
 
 
 @CFunction
-def multiply(a, da, M, K, w, N, start, ds, c, dc):
+def multiply(a, da, M, K, w, N, start, ds, c, dc, ahead, size):
     """C (M, N) = start + A (M, K) B: rows da, dc and ds floats apart (ds = 0: one row for all).
 
     w: B as `pack` gives it.  N: a multiple of the widest vector.  C may be `start`.
+    Meanwhile `size` floats from `ahead` on are fetched, which the caller works on next.
     """
     j = 0
     while j < N:
         wide = N - j >= WIDE
+        width = WIDE if wide else LANES
         for k in range(0, K, DEPTH):
             depth = min(DEPTH, K - k)
             first, step = (start, ds) if k == 0 else (c, dc)
+            lines = size * width // N * depth // K // 16
             if wide:
-                panel(a + 4 * k, da, 1, M, depth, w, first, step, c, dc, COLUMNS)
-                w += 4 * depth * WIDE
+                panel(a + 4 * k, da, 1, M, depth, w, first, step, c, dc, COLUMNS, ahead, lines)
             else:
-                panel(a + 4 * k, da, 1, M, depth, w, first, step, c, dc, ONE)
-                w += 4 * depth * LANES
-        width = WIDE if wide else LANES
+                panel(a + 4 * k, da, 1, M, depth, w, first, step, c, dc, ONE, ahead, lines)
+            w, ahead = w + 4 * depth * width, ahead + 64 * lines
         start, c, j = start + 4 * width, c + 4 * width, j + width
 
 
@@ -88,11 +102,11 @@ def multiply_transposed(a, da, M, b, db, N, K, c, dc, scratch):
             o = c + 4 * j
             if N - j >= WIDE:
                 copy_panel(b + 4 * j, db, depth, COLUMNS, scratch)
-                panel(a, 1, da, M, depth, scratch, o, dc, o, dc, COLUMNS)
+                panel(a, 1, da, M, depth, scratch, o, dc, o, dc, COLUMNS, 0, 0)
                 j += WIDE
             else:
                 copy_panel(b + 4 * j, db, depth, ONE, scratch)
-                panel(a, 1, da, M, depth, scratch, o, dc, o, dc, ONE)
+                panel(a, 1, da, M, depth, scratch, o, dc, o, dc, ONE, 0, 0)
                 j += LANES
         a, b = a + 4 * depth * da, b + 4 * depth * db
 
@@ -127,6 +141,8 @@ def product(multiply, A, K, w, start, C):
             start.shape[1] if start.shape[0] > 1 else 0,
             np.int64(C.ctypes.data),
             C.shape[1],
+            0,
+            0,
         ),
     )
 

@@ -7,23 +7,29 @@ size and starts from zero.
 import numpy as np
 
 from streamrnn.kernels.jit import jit
+from streamrnn.kernels.simd import LANES, fma, load, splat, store
 
-ONE = np.float32(1)
+ZERO, ONE = np.float32(0), np.float32(1)
+PIECE = 1024
 
 
 @jit
 def norm(g):
-    """The Euclidean norm, in float64, in 16 sums over every 16th number."""
-    sums = np.zeros(16)
-    whole = g.size - g.size % 16
-    for i in range(0, whole, 16):
-        for l in range(16):
-            sums[l] += np.float64(g[i + l]) * np.float64(g[i + l])
-    for l in range(g.size - whole):
-        sums[l] += np.float64(g[whole + l]) * np.float64(g[whole + l])
-    total = 0.0
-    for l in range(16):
-        total += sums[l]
+    """The Euclidean norm of g (P,), in float64; within a PIECE sums of float32, a lane each."""
+    at, lanes, total = np.int64(g.ctypes.data), np.zeros(2 * LANES, np.float32), 0.0
+    out = np.int64(lanes.ctypes.data)
+    whole = g.size - g.size % PIECE
+    for piece in range(0, whole, PIECE):
+        even = odd = splat(ZERO)
+        for i in range(piece, piece + PIECE, 2 * LANES):
+            x, y = load(at, i), load(at, i + LANES)
+            even, odd = fma(x, x, even), fma(y, y, odd)
+        store(out, 0, even)
+        store(out, LANES, odd)
+        for l in range(2 * LANES):
+            total += np.float64(lanes[l])
+    for i in range(whole, g.size):
+        total += np.float64(g[i]) * np.float64(g[i])
     return np.sqrt(total)
 
 

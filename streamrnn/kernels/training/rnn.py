@@ -21,7 +21,8 @@ def forward(multiply, z, h, weight_hh, relu):
     for t in range(T):
         z_t = np.int64(z.ctypes.data) + 4 * t * B * D
         h_t = np.int64(h.ctypes.data) + 4 * t * B * D
-        call(multiply, (h_t, D, B, D, w, D, z_t, D, z_t, D))
+        ahead = z_t + 4 * T * B * D  # what the next block of steps begins with
+        call(multiply, (h_t, D, B, D, w, D, z_t, D, z_t, D, ahead, B * D))
         for j in range(0, B * D, LANES):
             a = load(z_t, j)
             if relu:
@@ -51,4 +52,5 @@ def backward(multiply, begin, end, z, h, dh, weight_hh, relu):
                 store(z_t, j, e * (splat(ONE) - y * y))
         if t > 0:
             before_t = dh_t - 4 * B * D
-            call(multiply, (z_t, D, B, D, w, D, before_t, D, before_t, D))
+            ahead = z_t - 4 * B * D
+            call(multiply, (z_t, D, B, D, w, D, before_t, D, before_t, D, ahead, B * D))
