@@ -20,8 +20,9 @@ from streamrnn.step import OneStream, Output, allocate, check_row, check_rows, f
 Array = NDArray[np.float64]
 ONE_ROW = np.zeros(1, np.int64)
 
-LAGS = 24
 PERIODS = (12.0, 24.0, 48.0, 96.0, 144.0, 288.0)  # of the waves, in rows
+LAGS = 25
+OTHERS = 7  # channels beside the target that have features of their own; more share these
 LASTING = 8.0  # periods in which a wave fades to 1 / e
 UNITS = 32  # features shown at most
 
@@ -47,7 +48,7 @@ class Learner(OneStream):
 
     extra_fields: tuple[tuple[str, tuple[int, ...]], ...] = ()  # of the state, after kernel.FIELDS
     extra_outputs = 0
-    parallel = 128  # samples, of about 2 us each; see `Step`
+    parallel = 64  # samples, of about 4 us each; see `Step`
     _advance: Callable[..., None]
 
     def __init__(self, channels: int = 1, target: int = 0, horizon: int = 12) -> None:
@@ -69,11 +70,14 @@ class Learner(OneStream):
         self.metadata: dict[str, str] = {}
         self.inputs = self.channels
         self.outputs = 3 * self.horizon + self.extra_outputs
-        shapes = kernel.shapes(self.channels, self.horizon, LAGS, len(PERIODS))
+        R, B = len(PERIODS), min(self.channels - 1, OTHERS)
+        L = LAGS - 2 * B  # the others' features take the place of as many lags
+        spans = kernel.spans(R, L, B)
+        shapes = kernel.shapes(self.channels, self.horizon, R, L, spans)
         fields = [*zip(kernel.FIELDS, shapes, strict=True), *self.extra_fields]
         self.layout = padded(fields, np.float64)
-        self._at = np.cumsum([0, *(math.prod(shape) for _, shape in fields)])
-        self._turn = _turn()
+        at = np.cumsum([0, *(math.prod(shape) for _, shape in fields)])
+        self._plan = self.target, np.array([R, L, B]), np.array(spans), at, _turn()
         self._states = allocate(self.layout, 1)
         self._x, self._y = np.empty((1, self.inputs)), np.empty((1, self.outputs))
         self._flat, self._shape = flat(self._states), (self.channels,)
@@ -93,12 +97,12 @@ class Learner(OneStream):
 
     def advance(self, states: NDArray[Any], rows: NDArray[np.int64], x: Array, y: Array) -> None:
         """Move rows of `states` (S,) by x (N, channels) and write y (N, outputs); see `Step`."""
-        self._advance(self.target, self._at, self._turn, flat(states), rows, x, y)
+        self._advance(*self._plan, flat(states), rows, x, y)
 
     def initial(self) -> NDArray[Any]:
         """The state of a stream that has not begun, 0-d of `layout`."""
         state = np.zeros((), self.layout)
-        state["made"] = state["ahead"][kernel.ORIGIN] = np.nan
+        state["now"] = state["ahead"][kernel.ORIGIN] = np.nan
         return state
 
     def units(self, states: NDArray[Any]) -> NDArray[np.float32]:
@@ -125,7 +129,7 @@ class Learner(OneStream):
         if not (type(row) is np.ndarray and row.dtype == np.float64 and row.shape == self._shape):
             row = check_row(row, self)
         self._x[0] = row
-        self._advance(self.target, self._at, self._turn, self._flat, ONE_ROW, self._x, self._y)
+        self._advance(*self._plan, self._flat, ONE_ROW, self._x, self._y)
         y: Array = self._y[0].copy()
         return y
 
@@ -154,9 +158,10 @@ class Forecaster(Learner):
     target    index of the one that is forecast
     horizon   rows ahead: 1 .. horizon
 
-    Its forecast is the present value plus a change that it learns by recursive least squares from
-    damped oscillators, recent changes and levels. What it has learned is part of the state, so each
-    stream learns on its own. One configuration serves all streams: nothing is to be tuned.
+    Its forecast is the present value plus a change. Four members learn that by recursive least
+    squares, from damped oscillators, recent changes, levels and the cycle that the stream is found
+    to keep; how much each of them counts is learned too. What it has learned is part of the state,
+    so each stream learns on its own. One configuration serves all streams: nothing is to be tuned.
 
     A missing value is NaN. While the target is missing, what was forecast for these rows stands in
     for it; before its first value all forecasts are NaN. An infinite value, or one beyond 1e100,

@@ -9,13 +9,17 @@ import math
 import numpy as np
 
 from streamrnn import forecast as settings
+from streamrnn.kernels import channels as U
+from streamrnn.kernels import cycle as Y
 from streamrnn.kernels import detect as D
 from streamrnn.kernels import error as E
 from streamrnn.kernels import forecast as K
+from streamrnn.kernels import interval as I
+from streamrnn.kernels import mix as X
 
 
 def usable(x):
-    return math.isfinite(x) and abs(x) <= K.HUGE
+    return math.isfinite(x) and abs(x) <= U.HUGE
 
 
 def clip(x, limit):
@@ -27,7 +31,7 @@ def running_size(mean, size, n, rate):
         return size
     if n * rate < 1:
         return mean ** (1 - 1 / n) * size ** (1 / n)
-    return (1 - rate) * mean + rate * min(size, K.OUTLIER * mean)
+    return (1 - rate) * mean + rate * min(size, U.OUTLIER * mean)
 
 
 class Channel:
@@ -43,20 +47,133 @@ class Channel:
         self.change, self.x = x - self.x, x
         if abs(self.change) <= 1e-12 * abs(x):
             return
-        self.size = running_size(self.size, abs(self.change), self.n, K.SLOW)
+        self.size = running_size(self.size, abs(self.change), self.n, U.SLOW)
         away = x - self.mean
         if away != 0:
-            self.spread = running_size(self.spread, abs(away), self.n, K.SLOW)
-        self.mean += max(1 / self.n, K.SLOW) * clip(away, K.OUTLIER * self.spread)
+            self.spread = running_size(self.spread, abs(away), self.n, U.SLOW)
+        self.mean += max(1 / self.n, U.SLOW) * clip(away, U.OUTLIER * self.spread)
         ratio = abs(self.change) / self.size
-        self.strange = self.strange + 1 if ratio < 1 / K.APART or ratio > K.APART else 0
-        if self.strange == K.STRANGERS or self.spread > K.APART * self.size:
+        self.strange = self.strange + 1 if ratio < 1 / U.APART or ratio > U.APART else 0
+        if self.strange == U.STRANGERS or self.spread > U.APART * self.size:
             self.n, self.strange, self.mean = 1, 0, x
             self.spread = self.size = abs(self.change)
 
     def features(self):
-        level = (self.x - self.mean) / max(self.spread, K.TINY)
-        return [clip(level, K.CLIP), clip(self.change / max(self.size, K.TINY), K.CLIP)]
+        level = (self.x - self.mean) / max(self.spread, U.TINY)
+        return [clip(level, K.CLIP), clip(self.change / max(self.size, U.TINY), K.CLIP)]
+
+
+def at_most(size, factor, limit):
+    return min(factor, limit / size)
+
+
+class Cycle:
+    """The period of a stream, by looking at every period again in every row."""
+
+    def __init__(self):
+        self.values, self.away = [], {}
+        self.day = self.period = 0
+        self.usual = self.week = self.week_rows = 0
+
+    def observe(self, y, unit):
+        self.values.append(y)
+        v, rows = self.values, len(self.values)
+        if rows <= Y.SPAN + Y.FIRST:
+            return
+
+        def change(ago):
+            return v[rows - 1 - ago] - v[rows - 1 - ago - Y.SPAN]
+
+        def distance(p):
+            return min(abs(change(0) - change(p)) / unit, Y.DEVIANT)
+
+        slow, n = Y.RATE / Y.TURNS, rows - Y.SPAN - Y.FIRST
+        size = min(abs(change(0)) / unit, Y.DEVIANT)
+        self.usual += max(1 / n, slow) * (size - self.usual)
+        for p in range(Y.FIRST, min(Y.LAST, rows - Y.SPAN - 1) + 1):
+            if (p - Y.FIRST) % Y.TURNS == rows % Y.TURNS:
+                rate = max(Y.RATE, Y.TURNS / (rows - Y.SPAN - p + Y.TURNS - 1))
+                self.away[p] = self.away.get(p, 0) + rate * (distance(p) - self.away.get(p, 0))
+        if self.day and 7 * self.day + Y.SPAN < min(Y.RING, rows):
+            self.week_rows += 1
+            rate = max(1 / self.week_rows, slow)
+            self.week += rate * (distance(7 * self.day) - self.week)
+        if rows % Y.LOOK == 0:
+            self.choose(rows)
+
+    def choose(self, rows):
+        found, least, away = 0, math.inf, self.away
+        for p in range(Y.FIRST + 1, Y.LAST):
+            known = rows - Y.SPAN - p
+            if known < max(Y.LOOK, min(p, Y.SURE)):
+                break
+            if away[p] <= min(away[p - 1], away.get(p + 1, 0)) and away[p] < Y.SHORTER * least:
+                found, least = p, away[p]
+        if found and found != self.day and least < self.usual:
+            if not self.day or least < Y.BETTER * away[self.day]:
+                self.day, self.week, self.week_rows = found, 0, 0
+        elif self.day and away[self.day] > Y.LOST * self.usual:
+            self.day = self.week = self.week_rows = 0
+        self.period = self.day
+        if self.day and self.week_rows >= min(7 * self.day, Y.SURE):
+            if self.week < Y.SHORTER * away[self.day]:
+                self.period = 7 * self.day
+
+    def features(self, H, unit):
+        p, v = self.period, self.values
+        now, turns = len(v) - 1, []
+        for turn in range(1, Y.CYCLES + 1):
+            if p and turn * p < min(Y.RING, len(v)):
+                then = now - turn * p
+                knots = [1, max(1, H // 4), max(1, H // 2), H]
+                after = [v[then + 1 + (knot - 1) % p] - v[then] for knot in knots]
+                turns.append([*after, v[now] - v[then]])
+        mean = np.mean(turns, axis=0) / unit if turns else np.zeros(Y.KNOTS + 1)
+        return np.clip(mean, -8, 8)
+
+
+class Mixture:
+    """The members' weights at one horizon."""
+
+    def __init__(self, D):
+        self.a = np.array([X.SHARE] * (D - 1) + [0.0])
+        self.P = X.VARIANCE * np.eye(D)
+
+    def differences(self, said, miss):
+        return np.clip(np.append(said[1:], 0.0) - said[0], -X.APART * miss, X.APART * miss)
+
+    def learn(self, said, change, miss):
+        """change None: nothing was said; the weights become less sure, within their limit."""
+        f, wrong = np.zeros(len(self.a)), 0.0
+        if change is not None and miss > 0:
+            f = self.differences(said, miss) / miss
+            wrong = clip((change - said[0]) / miss - self.a @ f, X.HUBER)
+        k = self.P @ f / (X.FORGETTING + f @ self.P @ f)
+        self.a = self.a + k * wrong
+        self.P = self.P - np.outer(k, f @ self.P)
+        self.P *= at_most(np.trace(self.P), 1 / X.FORGETTING, X.VARIANCE * len(f))
+
+    def forecast(self, said, miss):
+        return said[0] + self.a @ self.differences(said, miss)
+
+
+class Member:
+    """Least squares on some of the features."""
+
+    def __init__(self, which, forgetting, H):
+        self.which, self.forgetting = which, forgetting
+        d = which.stop - which.start
+        self.P, self.W = K.PRIOR * np.eye(d), np.zeros((d, H))
+
+    def gain(self, f):
+        f = f[self.which]
+        k = self.P @ f / (self.forgetting + f @ self.P @ f)
+        self.P = self.P - np.outer(k, f @ self.P)
+        self.P *= at_most(np.trace(self.P), 1 / self.forgetting, K.TRACE_LIMIT)
+        return k
+
+    def say(self, f):
+        return f[self.which] @ self.W
 
 
 class Forecaster:
@@ -67,16 +184,26 @@ class Forecaster:
         periods = np.array(settings.PERIODS)
         self.poles = np.exp((-1 / settings.LASTING + 2j * np.pi) / periods)
         self.waves = np.zeros(len(periods), complex)
-        self.d = 2 * len(periods) + settings.LAGS + 2 * channels
-        self.rows = []  # of each row: y or None, unit, f, k, forecast (3, H)
+        self.others = min(channels - 1, settings.OTHERS)
+        self.lags = settings.LAGS - 2 * self.others
+        self.cycle = Cycle()
+        self.rows = []  # of each row: y or None, unit, f, gains, said (M, H), forecast (3, H)
         self.begin()
 
     def begin(self):
         for row in self.rows:
             row["y"] = None
-        self.P, self.W = K.PRIOR * np.eye(self.d), np.zeros((self.d, self.H))
-        self.miss, self.trust = np.zeros(self.H), np.zeros(self.H)
-        self.tail = np.full((2, self.H), [[-K.WIDE], [K.WIDE]])
+        B, H = self.others, self.H
+        late = 2 * len(self.poles) + self.lags - 6 + B
+        level = late + 6 + 5 + 2
+        parts = [(0, level + B), (late, level + B + 7), (late + 1, level), (late + 1, level)]
+        self.members = [
+            Member(slice(*part), forgetting, H)
+            for part, forgetting in zip(parts, K.FORGETTING, strict=True)
+        ]
+        self.mixtures = [Mixture(len(parts)) for _ in range(H)]
+        self.miss, self.stayed = np.zeros(H), np.zeros(H)
+        self.tail = np.full((2, H), [[-I.WIDE], [I.WIDE]])
 
     def step(self, row):
         y, channel = row[self.target], self.channels[self.target]
@@ -88,73 +215,85 @@ class Forecaster:
             c.change = 0.0
             if usable(x):
                 c.observe(x)
-        if usable(y) and channel.n == 1:
-            self.begin()
         if not usable(y) and known:
             expected = self.rows[-1]["forecast"][0, 0]
             channel.change, channel.x = expected - channel.x, expected
         self.changes.append(channel.change)
-        f, k = self.features(), np.zeros(len(self.W))
+        unit = max(channel.size, U.TINY)
+        if usable(y) or known:
+            self.cycle.observe(channel.x, unit)
+        f = self.features(unit)
+        if usable(y) and channel.n == 1:
+            self.begin()
+        gains = [np.zeros(len(member.W)) for member in self.members]
         if usable(y) and channel.n > K.START:
-            k = self.gain(f)
-        unit = max(channel.size, K.TINY)
+            gains = [member.gain(f) for member in self.members]
+        bound = K.CLIP * (channel.spread + channel.size)
+        said = np.clip([unit * member.say(f) for member in self.members], -bound, bound)
         if usable(y):
-            forecast = self.forecast(y, f, unit)
+            forecast = self.forecast(y, said, bound)
         elif known:
             last = self.rows[-1]["forecast"]
             forecast = np.concatenate([last[:, 1:], last[:, -1:]], axis=1)
         else:
             forecast = np.full((3, self.H), np.nan)
         origin = y if usable(y) else None
-        self.rows.append({"y": origin, "unit": unit, "f": f, "k": k, "forecast": forecast})
+        self.rows.append(
+            {"y": origin, "unit": unit, "f": f, "k": gains, "said": said, "forecast": forecast}
+        )
         return forecast
 
     def learn(self, y, h):
         """y is the label, h rows ahead, of the row h rows ago."""
-        if len(self.rows) < h or self.rows[-h]["y"] is None:
+        i = h - 1
+        then = self.rows[-h] if len(self.rows) >= h else None
+        if then is None or then["y"] is None:
+            self.mixtures[i].learn(None, None, 0)
             return
-        then, channel, i = self.rows[-h], self.channels[self.target], h - 1
+        channel = self.channels[self.target]
         mean, lower, upper = then["forecast"][:, i]
-        self.tail[0, i] += K.TAIL_RATE * (-0.95 if y < lower else 0.05)
-        self.tail[1, i] += K.TAIL_RATE * (0.95 if y > upper else -0.05)
-        self.tail[:, i] = np.clip(self.tail[:, i], [-K.WIDEST, 0], [0, K.WIDEST])
+        self.tail[0, i] += I.RATE * (-0.95 if y < lower else 0.05)
+        self.tail[1, i] += I.RATE * (0.95 if y > upper else -0.05)
+        self.tail[:, i] = np.clip(self.tail[:, i], [-I.WIDEST, 0], [0, I.WIDEST])
+        n, change = max(channel.n - i, 1), y - then["y"]
         size = max(abs(y - mean), 1e-3 * channel.size)
         if size > 0:
-            n = max(channel.n - i, 1)
             self.miss[i] = running_size(self.miss[i], size, n, K.FAST)
+        if change != 0:
+            self.stayed[i] = running_size(self.stayed[i], abs(change), n, K.FAST)
+        self.mixtures[i].learn(then["said"][:, i], change, self.miss[i])
         if self.miss[i] == 0:
             return
-        change = y - then["y"]
-        learned = then["unit"] * (self.W[:, i] @ then["f"])
-        rate = max(K.TRUST_RATE, K.TRUST_START / channel.n)
-        sign = 1 if change > self.trust[i] * learned else -1
-        trust = self.trust[i] + rate * sign * clip(learned / self.miss[i], 2)
-        self.trust[i] = np.clip(trust, 0, 1)
-        error = clip(clip(change - learned, K.HUBER * self.miss[i]) / then["unit"], 100)
-        self.W[:, i] += then["k"] * error
+        for member, k in zip(self.members, then["k"], strict=True):
+            learned = then["unit"] * member.say(then["f"])[i]
+            error = clip(change - learned, K.HUBER * self.miss[i]) / then["unit"]
+            member.W[:, i] += k * clip(error, 100)
 
-    def features(self):
+    def features(self, unit):
         pairs = [c.features() for c in self.channels]
-        drive = pairs[self.target][0]
-        self.waves = self.poles * self.waves + 2 * (1 - abs(self.poles)) * drive
-        recent = [0.0] * settings.LAGS + self.changes
-        unit = max(self.channels[self.target].size, K.TINY)
-        lags = [clip(recent[-1 - a] / unit, K.CLIP) for a in range(settings.LAGS)]
-        pairs[self.target][1] = 1.0
-        return np.concatenate([self.waves.real, self.waves.imag, lags, *pairs])
+        own = pairs.pop(self.target)[0]
+        self.waves = self.poles * self.waves + 2 * (1 - abs(self.poles)) * own
+        recent = [0.0] * self.lags + self.changes
+        lags = np.array([clip(recent[-1 - a] / unit, K.CLIP) for a in range(self.lags)])
+        levels, changes = np.zeros(self.others), np.zeros(self.others)
+        for b in range(self.others):  # channels that share a feature are averaged
+            level, change = np.transpose(pairs[b :: self.others])
+            share = math.sqrt(math.ceil(len(pairs) / self.others))
+            levels[b], changes[b] = sum(level) / share, sum(change) / share
+        curves = [*(abs(lags[:4]) - 1), *np.clip(own * lags[:2], -8, 8), min(own * own, 8)]
+        return np.concatenate(
+            [
+                *(self.waves.real, self.waves.imag, lags[6:], changes, lags[5::-1]),
+                *(self.cycle.features(self.H, unit), [1.0, own], levels, curves),
+            ]
+        )
 
-    def gain(self, f):
-        k = self.P @ f / (K.FORGETTING + f @ self.P @ f)
-        self.P = (self.P - np.outer(k, f @ self.P)) / K.FORGETTING
-        self.P *= min(1, K.TRACE_LIMIT / np.trace(self.P))
-        return k
-
-    def forecast(self, y, f, unit):
+    def forecast(self, y, said, bound):
         channel = self.channels[self.target]
         forecast = np.zeros((3, self.H))
         for i in range(self.H):
-            change = self.trust[i] * unit * (self.W[:, i] @ f)
-            mean = y + clip(change, K.CLIP * (channel.spread + channel.size))
+            change = self.mixtures[i].forecast(said[:, i], self.miss[i])
+            mean = y + clip(change, bound)
             width = self.miss[i] or channel.size * math.sqrt(i + 1)
             forecast[:, i] = mean + width * np.array([0, self.tail[0, i], self.tail[1, i]])
         return forecast
@@ -187,23 +326,27 @@ class Detector:
             D.RANGE: D.RANGE_WEIGHT * self.outside(y, channel.size),
             D.MISSED: D.TAIL_WEIGHT * self.beside_tail(error, n),
             D.KEEPS_MISSING: D.SMOOTH_WEIGHT * self.smoothed(error, n),
-            D.FROZEN: 1.0 if self.frozen(y == channel.x) else 0.0,
         }
+        stuck = self.frozen(y == channel.x)
         if n < D.START:
             return 0.0, False, 0
         reason = max(strengths, key=strengths.get)  # the first of equals
         strength = min(strengths[reason], D.WORST)
         waited = max(0, self.t - self.event - D.HOLD)
-        if strength <= D.CLEARLY * self.peak * D.FADE**waited:
+        new = strength > D.CLEARLY * self.peak * D.FADE**waited
+        if new:
+            self.peak, self.event = strength, self.t
+        if stuck:
+            strength, reason = max(strength, 1.0), D.FROZEN
+        elif not new:
             return 0.0, False, 0
-        self.peak, self.event = strength, self.t
         return 1 - 0.5**strength, strength >= 1, reason if strength >= 1 else 0
 
     def outside(self, y, size):
         low, high = self.low, self.high
         width = high - low
-        self.high = max(high, min(y, high + width + K.OUTLIER * size))
-        self.low = min(low, max(y, low - width - K.OUTLIER * size))
+        self.high = max(high, min(y, high + width + U.OUTLIER * size))
+        self.low = min(low, max(y, low - width - U.OUTLIER * size))
         if width > D.ABSURD * size:
             self.low = self.high = y
         if low <= y <= high:
@@ -215,7 +358,7 @@ class Detector:
         away, deviation = self.smooth - self.mean, math.sqrt(self.variance)
         z = away / deviation if deviation > 0 else 0.0
         if n > D.START:
-            away = clip(away, K.OUTLIER * deviation)
+            away = clip(away, U.OUTLIER * deviation)
         rate = max(1 / n, D.SLOW)
         self.mean += rate * away
         self.variance = (1 - rate) * self.variance + rate * away**2

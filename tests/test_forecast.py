@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from streamrnn.bank import Bank
 from streamrnn.detect import Detector
 from streamrnn.evaluate import progressive
-from streamrnn.forecast import Forecaster
+from streamrnn.forecast import LAGS, PERIODS, Forecaster
+from streamrnn.kernels import cycle
+from streamrnn.kernels import forecast as kernel
 from tests import naive_forecast as naive
 from tests.recordings import lag_ratio, office, weather
 
@@ -184,6 +186,14 @@ def test_what_no_sensor_measures_counts_as_missing(strange):
 # that nothing throws it off
 
 
+def covariances(learner):
+    """The covariance of each member's weights, (d, d) each."""
+    R, L, B = len(PERIODS), LAGS - 2 * (learner.channels - 1), learner.channels - 1
+    sizes = [end - begin for begin, end in kernel.spans(R, L, B)]
+    parts = np.split(learner.state["P"], np.cumsum(np.square(sizes))[:-1])
+    return [part.reshape(d, d) for part, d in zip(parts, sizes, strict=True)]
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_hostile_input_leaves_everything_finite_and_is_recovered_from(channels):
     detector = Detector(channels)
@@ -192,9 +202,10 @@ def test_hostile_input_leaves_everything_finite_and_is_recovered_from(channels):
     assert np.isfinite(result.forecast).all()
     assert ((result.score >= 0) & (result.score <= 1)).all()
     state = detector.state
-    for name in ("W", "P", "f", "waves", "channels", "detect"):
+    for name in set(state.dtype.names) - {"now", "made", "ahead"}:
         assert np.isfinite(state[name]).all(), name
-    assert np.linalg.eigvalsh(state["P"])[0] > 0
+    for P in covariances(detector):
+        assert np.linalg.eigvalsh(P)[0] > 0
     X = 20 + np.sin(np.arange(6000) / 10)[:, None] + np.zeros(channels)
     X += 0.01 * np.random.default_rng(1).normal(size=X.shape)
     after = detector.run(X).forecast
@@ -264,6 +275,33 @@ def test_is_persistence_where_nothing_can_be_learned():
     assert (progressive(Forecaster(), walk) < 1.02).all()
 
 
+@pytest.mark.parametrize(("period", "length"), [(24, 4000), (96, 6000), (131, 6000)])
+def test_finds_a_cycle_and_foresees_it(period, length):
+    shape = np.random.default_rng(7).normal(size=period).cumsum()  # no wave describes it
+    x = np.resize(shape - np.linspace(0, shape[-1], period), length)
+    x += np.random.default_rng(8).normal(size=length) * 0.1
+    forecaster = Forecaster()
+    mean = forecaster.run(x).mean
+    assert forecaster.state["cycle"][cycle.PERIOD] % period == 0
+    error, change = (abs(a - x[12:])[2000:] for a in (mean[:-12, 11], x[:-12]))
+    assert error.mean() < 0.2 * change.mean()
+
+
+def test_prefers_the_week_to_the_day_where_they_differ():
+    t = np.arange(6000)
+    x = np.where(t // 24 % 7 < 5, 10.0, 1.0) * np.sin(2 * np.pi * t / 24)
+    x += np.random.default_rng(0).normal(size=t.size)
+    forecaster = Forecaster()
+    forecaster.run(x)
+    assert forecaster.state["cycle"][cycle.PERIOD] == 168
+
+
+def test_finds_no_cycle_in_a_walk():
+    forecaster = Forecaster()
+    forecaster.run(np.cumsum(np.random.default_rng(0).normal(size=5000)))
+    assert forecaster.state["cycle"][cycle.PERIOD] == 0
+
+
 def test_learns_from_the_other_channels():
     x = np.random.default_rng(0).normal(size=3001)
     echo = np.stack([x[:-1], x[1:]], axis=1)  # the second channel is the first, one row ahead
@@ -308,8 +346,15 @@ def test_state_can_be_taken_put_back_and_forgotten():
         forecaster.state = Forecaster(3).state
 
 
-def test_state_of_eight_channels_fits_64_kib():
-    assert Detector(8).layout.itemsize <= 64 * 1024
+@pytest.mark.parametrize("channels", [1, 4, 8])
+def test_a_state_fits_64_kib(channels):
+    assert Detector(channels).layout.itemsize <= 64 * 1024
+
+
+def test_a_state_does_not_grow_with_the_square_of_many_channels():
+    assert Detector(1000).layout.itemsize <= Detector(8).layout.itemsize + 1000 * 64
+    X = np.random.default_rng(0).normal(size=(300, 40))
+    assert np.isfinite(Forecaster(40).run(X)).all()
 
 
 def test_units_are_the_features_within_one():

@@ -12,7 +12,7 @@ last HOLD rows.
 import math
 
 from streamrnn.kernels import forecast
-from streamrnn.kernels.forecast import CHANNEL_SIZE, MISS, OUTLIER, STEP, VALUE, clip, missing
+from streamrnn.kernels.channels import CHANNEL_SIZE, OUTLIER, STEP, VALUE, clip, missing
 from streamrnn.kernels.jit import inner, jit
 
 # the state of a detector: the forecaster's fields, then one of these
@@ -124,14 +124,17 @@ def judge(y, error, channel, d, out):
     for other, why in (
         (TAIL_WEIGHT * beside_tail(error, n, d), MISSED),
         (SMOOTH_WEIGHT * smoothed(error, n, d), KEEPS_MISSING),
-        (1.0 if frozen(y != channel[VALUE], d) else 0.0, FROZEN),
     ):
         if other > strength:
             strength, reason = other, why
+    stuck = frozen(y != channel[VALUE], d)
     if n < START:
         return
     strength = min(strength, WORST)
-    if not news(strength, d):
+    new = news(strength, d)
+    if stuck:  # what is told of the errors meanwhile does not say it
+        strength, reason = max(strength, 1.0), FROZEN
+    elif not new:
         return
     out[0] = 1.0 - 2.0**-strength
     if strength >= 1.0:
@@ -139,7 +142,7 @@ def judge(y, error, channel, d, out):
 
 
 @jit
-def advance(target, at, turn, states, rows, x, y):
+def advance(target, sizes, span, at, turn, states, rows, x, y):
     """As kernels/forecast.py; y (3H + 3,) ends with score, alarm and reason."""
     H3 = y.shape[1] - 3
     for n in range(rows.size):
@@ -148,10 +151,11 @@ def advance(target, at, turn, states, rows, x, y):
         for q in range(3):
             verdict[q] = 0.0
         if not missing(now):
-            miss, mean = s[at[9] + MISS * (H3 // 3)], s[at[10]]
+            miss, mean = s[at[forecast.AHEAD] + forecast.MISS * (H3 // 3)], s[at[forecast.NOW]]
             error = abs(now - mean) / miss if miss > 0.0 else 0.0
-            channel = s[at[0] + CHANNEL_SIZE * target : at[0] + CHANNEL_SIZE * (target + 1)]
-            judge(now, error, channel, s[at[11] : at[11] + SIZE], verdict)
-        made = forecast.advance_one(target, at, turn, s, x[n])
+            first = at[forecast.CHANNELS] + CHANNEL_SIZE * target
+            own = at[len(forecast.FIELDS)]
+            judge(now, error, s[first : first + CHANNEL_SIZE], s[own : own + SIZE], verdict)
+        forecast.advance_one(target, sizes, span, at, turn, s, x[n])
         for q in range(H3):
-            y[n, q] = made[q]
+            y[n, q] = s[at[forecast.NOW] + q]

@@ -1,6 +1,6 @@
 """Running mean absolute error of one-step predictions, and of persistence beside it."""
 
-from streamrnn.kernels.forecast import missing
+from streamrnn.kernels.channels import missing
 from streamrnn.kernels.jit import jit
 
 FIELDS = (

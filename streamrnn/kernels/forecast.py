@@ -1,307 +1,380 @@
 """The forecaster: what one stream remembers and learns, advanced by one row at a time.
 
-mean_h = y + trust_h unit w_h'f       the target h rows ahead, as a change from its present value y
-f      = waves, recent changes, levels, 1      what the rows so far look like, in running units
-w_h    by recursive least squares (kernels/rls.py) from the labels as they come, errors clipped
+f       what the rows so far look like, in running units: waves, recent changes, levels, the cycle
+m_eh    = unit w_eh'f    change of the target over h rows, said by member e from its part of f; w_eh
+        by recursive least squares (kernels/rls.py) from the labels as they come, errors clipped
+mean_h  = y + what kernels/mix.py makes of the members
 
-C channels, H horizons, L lags, R waves, d = 2R + L + 2C features.
+C channels, H horizons, R waves, L lags, B others, M members, u features, d of all members together.
+`sizes` holds R, L, B; `span` (M, 2) where a member's part of f begins and ends; `at` where each of
+FIELDS does in a state.
 """
 
 import math
 
 import numpy as np
 
-from streamrnn.kernels import rls
+from streamrnn.kernels import channels as units
+from streamrnn.kernels import cycle as cycles
+from streamrnn.kernels import interval, mix, rls
+from streamrnn.kernels.channels import (
+    CHANGE,
+    CHANNEL_SIZE,
+    LEVEL,
+    SEEN,
+    SPREAD,
+    STEP,
+    TINY,
+    VALUE,
+    clip,
+    missing,
+    running_size,
+)
 from streamrnn.kernels.jit import inner, jit
 
-# One configuration for all streams, chosen on weather, office, road, server and synthetic data.
-FORGETTING = 0.999  # of the weights: they follow the last 1000 rows or so
+# One configuration for all streams, chosen on recordings and synthetic streams of thirty kinds.
+MEMBERS = ("full", "curved", "cycle", "quick")
+FORGETTING = (0.999, 0.9998, 0.9995, 0.99)  # of each member's weights
 PRIOR = 0.1  # variance of a weight about which nothing is known
 TRACE_LIMIT = 1e3
 START = 10  # rows before the weights learn: by then the units are known
 CLIP = 8.0  # features lie within +-CLIP
-SLOW = 1 / 500  # rate of level, spread and step
 FAST = 1 / 100  # rate of miss
-OUTLIER = 8.0  # a size beyond this many times the running mean counts as this many
 HUBER = 2.0  # an error beyond this many times miss teaches as much as this many
-TRUST_RATE = 0.002  # of trust; after n rows at least TRUST_START / n
-TRUST_START = 2.0
-TAIL_RATE = 0.05  # of low and high
-WIDE = 2.0  # low and high to begin with: 5 % of normal errors exceed 2.06 mean sizes
-OUTSIDE = 0.05  # share of the targets below the interval, and above it
-HUGE = 1e100  # a value beyond it counts as missing, so that nothing computed from values overflows
-TINY = 1e-290
-APART = 1e4  # sizes apart by this factor are not of one sensor in one unit
-STRANGERS = 50.0  # changes in a row that far from the usual: a channel begins anew
-WIDEST = 20.0  # of low and high: by Markov, no more than 5 % of errors exceed 20 mean sizes
+CURVES = 7
 
 FIELDS = (
-    "channels",  # (C, CHANNEL_SIZE) what is known of each channel, see below
+    "channels",  # (C, CHANNEL_SIZE) what is known of each channel, see kernels/channels.py
     "lags",  # (L,) changes of the target, newest first
     "waves",  # (2, R) damped oscillators that the target drives: real, imaginary
-    "f",  # (d,) features of the newest row
-    "k",  # (d,) their gain
-    "P",  # (d, d) covariance of the weights, the same for every horizon
+    "cycle",  # (cycles.SIZE,) the period of the stream, see kernels/cycle.py
+    "ring",  # (cycles.RING,) the last values of the target
+    "away",  # (cycles.PERIODS,) how far apart the stream is from itself, by period
+    "f",  # (u,) features of the newest row
+    "k",  # (d,) their gain, member after member
+    "P",  # (sum of d_e^2,) covariance of the weights, the same for every horizon
     "W",  # (d, H) weights
-    "F",  # (d, H) features; column h: of h + 1 rows ago, whose label h + 1 ahead comes next
+    "F",  # (u, H) features; column h: of h + 1 rows ago, whose label h + 1 ahead comes next
     "K",  # (d, H) gains of those rows
+    "mix",  # (mix.height(M), H) how the members are mixed, see kernels/mix.py
     "ahead",  # (AHEAD_SIZE, H) what is known of each horizon, see below
-    "made",  # (H, 3H) mean, lower, upper as forecast h + 1 rows ago
+    "change",  # (M, H) what the members say now
+    "said",  # (M, H (H + 1) / 2) what they said, see `slot`
+    "made",  # (3, H (H + 1) / 2) mean, lower, upper as forecast, see `slot`
+    "now",  # (3, H) the newest of them
 )
-
-# a row of channels
-SEEN = 0  # rows in which it was not missing, since its units were last chosen
-VALUE = 1  # the last of them; for the target, while it is missing, its forecast
-CHANGE = 2  # from the value before; 0 where it is missing
-LEVEL = 3  # running mean
-SPREAD = 4  # running mean distance from it
-STEP = 5  # running mean size of a change
-STRANGE = 6  # changes in a row that were of quite another size
-CHANNEL_SIZE = 7
+(
+    CHANNELS,
+    LAGS,
+    WAVES,
+    CYCLE,
+    RING,
+    AWAY,
+    FEATURES,
+    GAIN,
+    COVARIANCE,
+    WEIGHTS,
+    WAITING,
+    GAINS,
+    MIX,
+    AHEAD,
+    CHANGES,
+    SAID,
+    MADE,
+    NOW,
+) = range(len(FIELDS))
 
 # rows of ahead
 ORIGIN = 0  # the target h + 1 rows ago; NaN: it was missing, there is nothing to learn
 UNIT = 1  # its step then
-ERROR = 2  # what the weights missed of the newest label
-MISS = 3  # running mean size of the forecast's error
-TRUST = 4  # share of the learned change that is forecast; 0: persistence
-LOW = 5  # 5 % quantile of the forecast's error, in units of miss
-HIGH = 6  # 95 %
-AHEAD_SIZE = 7
+ERROR = 2  # what a member missed of the newest label
+TRUTH = 3  # the newest label, as a change
+MISS = 4  # running mean size of the forecast's error
+STAYED = 5  # the same of persistence's
+LOW = 6  # 5 % quantile of the forecast's error, in units of miss
+HIGH = 7  # 95 %
+AHEAD_SIZE = 8
 
 
-def shapes(C: int, H: int, L: int, R: int) -> list[tuple[int, ...]]:
-    """Shape of each of FIELDS."""
-    d = 2 * R + L + 2 * C
+def shapes(C: int, H: int, R: int, L: int, spans: list[tuple[int, int]]) -> list[tuple[int, ...]]:
+    """Shape of each of FIELDS; spans: begin and end of each member's features."""
+    M, parts = len(spans), [end - begin for begin, end in spans]
+    u, d, triangle = max(end for _, end in spans), sum(parts), H * (H + 1) // 2
     return [
         (C, CHANNEL_SIZE),
         (L,),
         (2, R),
+        (cycles.SIZE,),
+        (cycles.RING,),
+        (cycles.PERIODS,),
+        (u,),
         (d,),
-        (d,),
-        (d, d),
+        (sum(part * part for part in parts),),
         (d, H),
+        (u, H),
         (d, H),
-        (d, H),
+        (mix.height(M), H),
         (AHEAD_SIZE, H),
-        (H, 3 * H),
+        (M, H),
+        (M, triangle),
+        (3, triangle),
+        (3, H),
     ]
 
 
-@inner
-def clip(x, limit):
-    return min(max(x, -limit), limit)
+def spans(R: int, L: int, B: int) -> list[tuple[int, int]]:
+    """Where the features of each of MEMBERS begin and end.
 
-
-@inner
-def missing(x):
-    return not abs(x) <= HUGE
-
-
-@inner
-def running_size(mean, size, n, rate):
-    """Mean size (> 0) of changes or errors after the n-th of them; outliers don't carry it off.
-
-    Geometric for the first 1 / rate, because then one spike of 1e30 is outvoted by what follows.
-    The callers leave out sizes of zero: a value repeated, by a frozen or coarse sensor, does not
-    tell how large a change is, and a unit that has faded to zero would have to grow back.
+    f holds waves, lags from the seventh on, changes of the others, lags 6 to 1, the cycle, 1, the
+    target's level, levels of the others, curves. All sizes are multiples of four, as vectors are.
     """
-    if mean == 0.0:
-        return size
-    if n * rate < 1.0:
-        return mean ** (1.0 - 1.0 / n) * size ** (1.0 / n)
-    return mean + rate * (min(size, OUTLIER * mean) - mean)
+    late = 2 * R + L - 6 + B
+    level = late + 6 + cycles.KNOTS + 3
+    end = level + B + CURVES
+    return [(0, level + B), (late, end), (late + 1, level), (late + 1, level)]
 
 
 @inner
-def begin(ahead, P, k, W):
+def part(s, at, field):
+    return s[at[field] : at[field + 1]]
+
+
+@inner
+def slot(h, rows):
+    """Where what was said h + 1 rows ago of now stands, until what is said now takes its place."""
+    return h * (h + 1) // 2 + int(rows) % (h + 1)
+
+
+@inner
+def begin(at, span, s):
     """Nothing is known of the target, or nothing in the units that it has from now on."""
-    rls.restart(P, PRIOR, k)
-    for i in range(W.shape[0]):
-        for h in range(W.shape[1]):
-            W[i, h] = 0.0
-    for h in range(ahead.shape[1]):
-        ahead[ORIGIN, h] = np.nan
-        ahead[MISS, h] = ahead[TRUST, h] = 0.0
-        ahead[LOW, h], ahead[HIGH, h] = -WIDE, WIDE
-
-
-@inner
-def score(y, n, floor, made, ahead):
-    """The target, seen n times before, is y: size and quantiles of the forecasts' errors follow.
-
-    The quantiles move as in adaptive conformal inference (Gibbs & Candes 2021): an end that the
-    target exceeded moves out by 0.95 TAIL_RATE, one that held moves in by 0.05 TAIL_RATE, so that
-    the share exceeded tends to 5 % at either end, whatever the distribution.
-    """
-    H = ahead.shape[1]
+    M, H = span.shape[0], (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
+    P, gain = part(s, at, COVARIANCE), part(s, at, GAIN)
+    a = b = 0
+    for e in range(M):
+        d = span[e, 1] - span[e, 0]
+        rls.restart(P[a : a + d * d].reshape(d, d), PRIOR, gain[b : b + d])
+        a += d * d
+        b += d
+    part(s, at, WEIGHTS)[:] = 0.0
+    mix.begin(M, part(s, at, MIX).reshape(-1, H))
+    ahead = part(s, at, AHEAD).reshape(AHEAD_SIZE, H)
     for h in range(H):
-        if missing(ahead[ORIGIN, h]):
+        ahead[ORIGIN, h] = np.nan
+        ahead[MISS, h] = ahead[STAYED, h] = 0.0
+        ahead[LOW, h], ahead[HIGH, h] = -interval.WIDE, interval.WIDE
+
+
+@inner
+def score(y, n, rows, floor, made, ahead):
+    """The target, seen n times before, is y: sizes and quantiles of the errors follow."""
+    for h in range(ahead.shape[1]):
+        origin = ahead[ORIGIN, h]
+        ahead[TRUTH, h] = y - origin if not missing(origin) else np.nan
+        if missing(origin):
             continue
-        mean, lower, upper = made[h, h], made[h, H + h], made[h, 2 * H + h]
-        low = ahead[LOW, h] - TAIL_RATE * ((y < lower) - OUTSIDE)
-        high = ahead[HIGH, h] + TAIL_RATE * ((y > upper) - OUTSIDE)
-        ahead[LOW, h] = min(max(low, -WIDEST), 0.0)
-        ahead[HIGH, h] = max(min(high, WIDEST), 0.0)
-        size = max(abs(y - mean), floor)
-        if size > 0.0:
-            ahead[MISS, h] = running_size(ahead[MISS, h], size, max(n - h, 1.0), FAST)
+        q = slot(h, rows)
+        ahead[LOW, h] = interval.moved_low(ahead[LOW, h], y < made[1, q])
+        ahead[HIGH, h] = interval.moved_high(ahead[HIGH, h], y > made[2, q])
+        for row, size in ((MISS, max(abs(y - made[0, q]), floor)), (STAYED, abs(y - origin))):
+            if size > 0.0:
+                ahead[row, h] = running_size(ahead[row, h], size, max(n - h, 1.0), FAST)
 
 
 @inner
-def learn(y, n, ahead, W, F, K):
-    """The target is y: at each horizon it is the label of a row before; weights and trust learn."""
-    error = ahead[ERROR]
-    rls.predict(W, F, error)
-    for h in range(error.size):
-        origin, unit, miss = ahead[ORIGIN, h], ahead[UNIT, h], ahead[MISS, h]
-        if missing(origin) or miss == 0.0:
-            error[h] = 0.0
-            continue
-        change, learned = y - origin, unit * error[h]
-        # a subgradient step on |change - trust learned|: persistence, where nothing can be learned
-        uphill = 1.0 if change > ahead[TRUST, h] * learned else -1.0
-        rate = max(TRUST_RATE, TRUST_START / n)
-        trust = ahead[TRUST, h] + rate * uphill * clip(learned / miss, 2.0)
-        ahead[TRUST, h] = min(max(trust, 0.0), 1.0)
-        error[h] = clip(clip(change - learned, HUBER * miss) / unit, 100.0)
-    rls.learn(W, K, error)
+def learn(at, span, rows, s):
+    """The target is known: at each horizon it is the label of a row before; weights learn."""
+    M, H = span.shape[0], (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
+    ahead = part(s, at, AHEAD).reshape(AHEAD_SIZE, H)
+    said, change = part(s, at, SAID).reshape(M, -1), part(s, at, CHANGES).reshape(M, H)
+    for e in range(M):
+        for h in range(H):
+            change[e, h] = said[e, slot(h, rows)]
+    mix.learn(M, change, ahead[TRUTH], ahead[MISS], part(s, at, MIX).reshape(-1, H))
+    W, K = part(s, at, WEIGHTS).reshape(-1, H), part(s, at, GAINS).reshape(-1, H)
+    F, error, b = part(s, at, WAITING).reshape(-1, H), ahead[ERROR], 0
+    for e in range(M):
+        first, end = span[e, 0], span[e, 1]
+        d = end - first
+        rls.predict(W[b : b + d], F[first:end], error)
+        for h in range(H):
+            unit, miss, truth = ahead[UNIT, h], ahead[MISS, h], ahead[TRUTH, h]
+            if miss > 0.0 and not missing(truth):
+                error[h] = clip(clip(truth - unit * error[h], HUBER * miss) / unit, 100.0)
+            else:
+                error[h] = 0.0
+        rls.learn(W[b : b + d], K[b : b + d], error)
+        b += d
 
 
 @inner
-def observe(channel, x):
-    """A channel takes the value x.  A repeated value moves neither level nor spread nor step."""
-    channel[SEEN] += 1.0
-    n = channel[SEEN]
-    if n == 1.0:
-        channel[VALUE] = channel[LEVEL] = x
-        return
-    channel[CHANGE] = x - channel[VALUE]
-    channel[VALUE] = x
-    size, distance = abs(channel[CHANGE]), x - channel[LEVEL]
-    if size <= 1e-12 * abs(x):  # the last bits of a float are no change either
-        return
-    channel[STEP] = running_size(channel[STEP], size, n, SLOW)
-    if distance != 0.0:
-        channel[SPREAD] = running_size(channel[SPREAD], abs(distance), n, SLOW)
-    channel[LEVEL] += max(1.0 / n, SLOW) * clip(distance, OUTLIER * channel[SPREAD])
-    strange = not channel[STEP] / APART <= size <= channel[STEP] * APART
-    channel[STRANGE] = channel[STRANGE] + 1.0 if strange else 0.0
-    if channel[STRANGE] == STRANGERS or channel[SPREAD] > APART * channel[STEP]:
-        # the units are of another age, or began with a spike: begin anew, from here
-        channel[SEEN], channel[STRANGE] = 1.0, 0.0
-        channel[LEVEL], channel[SPREAD], channel[STEP] = x, size, size
-
-
-@inner
-def features(target, turn, channels, lags, waves, f):
-    """f of the newest row.  turn (3, R): r cos w, r sin w, 2 (1 - r) of each wave."""
-    R, L = turn.shape[1], lags.size
-    n = 2 * R + L
-    for c in range(channels.shape[0]):
-        channel = channels[c]
-        level = (channel[VALUE] - channel[LEVEL]) / max(channel[SPREAD], TINY)
-        f[n + 2 * c] = clip(level, CLIP)
-        f[n + 2 * c + 1] = clip(channel[CHANGE] / max(channel[STEP], TINY), CLIP)
-    f[n + 2 * target + 1] = 1.0  # the constant, in place of the target's change, which is a lag
-    for a in range(L):
-        f[2 * R + a] = clip(lags[a] / max(channels[target, STEP], TINY), CLIP)
-    drive = f[n + 2 * target]
-    for r in range(R):  # h <- r e^(i w) h + 2 (1 - r) drive
+def advance_waves(turn, drive, waves):
+    """h <- r e^(i w) h + 2 (1 - r) drive.  turn (3, R): r cos w, r sin w, 2 (1 - r)."""
+    for r in range(waves.shape[1]):
         re, im = waves[0, r], waves[1, r]
-        f[r] = waves[0, r] = turn[0, r] * re - turn[1, r] * im + turn[2, r] * drive
-        f[R + r] = waves[1, r] = turn[1, r] * re + turn[0, r] * im
+        waves[0, r] = turn[0, r] * re - turn[1, r] * im + turn[2, r] * drive
+        waves[1, r] = turn[1, r] * re + turn[0, r] * im
+
+
+@inner
+def level(channel):
+    return clip((channel[VALUE] - channel[LEVEL]) / max(channel[SPREAD], TINY), CLIP)
+
+
+@inner
+def features(target, sizes, H, turn, at, s):
+    """f of the newest row; its order is that of `spans`."""
+    R, L, B = sizes[0], sizes[1], sizes[2]
+    channels, lags = part(s, at, CHANNELS).reshape(-1, CHANNEL_SIZE), part(s, at, LAGS)
+    waves, f = part(s, at, WAVES).reshape(2, R), part(s, at, FEATURES)
+    late = 2 * R + L - 6 + B
+    levels = late + 6 + cycles.KNOTS + 3
+    own, step = level(channels[target]), max(channels[target, STEP], TINY)
+    advance_waves(turn, own, waves)
+    for r in range(R):
+        f[r], f[R + r] = waves[0, r], waves[1, r]
+    for a in range(L):
+        place = 2 * R + a - 6 if a >= 6 else late + 5 - a
+        f[place] = clip(lags[a] / step, CLIP)
+    for b in range(B):
+        f[2 * R + L - 6 + b] = f[levels + b] = 0.0
+    others = channels.shape[0] - 1
+    each = 1.0 / math.sqrt((others + B - 1) // max(B, 1))  # of the channels that share a feature
+    for c in range(others):
+        channel = channels[c if c < target else c + 1]
+        change = clip(channel[CHANGE] / max(channel[STEP], TINY), CLIP)
+        f[2 * R + L - 6 + c % B] += each * change
+        f[levels + c % B] += each * level(channel)
+    cycle, ring = part(s, at, CYCLE), part(s, at, RING)
+    cycles.features(H, step, cycle, ring, f[late + 6 : late + 6 + cycles.KNOTS + 1])
+    f[levels - 2], f[levels - 1] = 1.0, own
+    curves = f[levels + B :]
+    for a in range(4):
+        curves[a] = abs(clip(lags[a] / step, CLIP)) - 1.0
+    for a in range(2):
+        curves[4 + a] = clip(own * clip(lags[a] / step, CLIP), CLIP)
+    curves[6] = clip(own * own, CLIP)
+
+
+@inner
+def gains(span, at, f, s):
+    """Each member's gain for the features f; False where rounding has spoiled a covariance."""
+    P, gain = part(s, at, COVARIANCE), part(s, at, GAIN)
+    a = b = 0
+    good = True
+    for e in range(span.shape[0]):
+        first, end = span[e, 0], span[e, 1]
+        d = end - first
+        square = P[a : a + d * d].reshape(d, d)
+        good &= rls.gain(square, f[first:end], FORGETTING[e], TRACE_LIMIT, gain[b : b + d])
+        a += d * d
+        b += d
+    return good
 
 
 @inner
 def shift(rows, newest):
-    """rows (n, ages): what was of age a is of age a + 1 now, and the newest (n,) of age 0."""
-    for i in range(rows.shape[0]):
-        for a in range(rows.shape[1] - 1, 0, -1):
-            rows[i, a] = rows[i, a - 1]
-        rows[i, 0] = newest[i]
+    """rows (n * ages,): what was of age a is of age a + 1 now, and the newest (n,) of age 0."""
+    for i in range(rows.size - 1, 0, -1):
+        rows[i] = rows[i - 1]
+    ages = rows.size // newest.size
+    for i in range(newest.size):
+        rows[i * ages] = newest[i]
 
 
 @inner
-def forecast(target, f, W, ahead, made):
-    """The forecasts (3H,) from the newest row of the target's channel and features f."""
-    H = ahead.shape[1]
-    mean, lower, upper = made[:H], made[H : 2 * H], made[2 * H :]
-    for h in range(H):
-        mean[h] = 0.0
-    for i in range(f.size):
+def forecast(target, at, span, s):
+    """What each member says, and mean, lower and upper of the next rows, from the newest row."""
+    M, H = span.shape[0], (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
+    ahead = part(s, at, AHEAD).reshape(AHEAD_SIZE, H)
+    change, now = part(s, at, CHANGES).reshape(M, H), part(s, at, NOW).reshape(3, H)
+    W, f = part(s, at, WEIGHTS).reshape(-1, H), part(s, at, FEATURES)
+    bound, b = CLIP * (target[SPREAD] + target[STEP]), 0
+    for e in range(M):
+        first, d = span[e, 0], span[e, 1] - span[e, 0]
+        rls.read(W[b : b + d], f[first : first + d], change[e])
         for h in range(H):
-            mean[h] += W[i, h] * f[i]
-    bound = CLIP * (target[SPREAD] + target[STEP])
+            change[e, h] = clip(ahead[UNIT, 0] * change[e, h], bound)
+        b += d
+    mix.forecast(M, change, ahead[MISS], part(s, at, MIX).reshape(-1, H), now[0])
     for h in range(H):
-        learned = ahead[UNIT, 0] * mean[h]
-        mean[h] = target[VALUE] + clip(ahead[TRUST, h] * learned, bound)
+        mean = target[VALUE] + clip(now[0, h], bound)
         # until the first label: as a random walk spreads
         width = ahead[MISS, h] if ahead[MISS, h] > 0.0 else target[STEP] * math.sqrt(h + 1.0)
-        lower[h] = mean[h] + ahead[LOW, h] * width
-        upper[h] = mean[h] + ahead[HIGH, h] * width
+        now[0, h] = mean
+        now[1, h], now[2, h] = mean + ahead[LOW, h] * width, mean + ahead[HIGH, h] * width
 
 
 @inner
-def advance_one(target, at, turn, s, x):
-    """One stream, state s, by one row x (C,); returns its forecasts (3H,): mean, lower, upper.
-
-    Field n of FIELDS lies at s[at[n] : at[n + 1]].
-    """
-    C, d, R = x.size, at[4] - at[3], turn.shape[1]
-    H = (at[10] - at[9]) // AHEAD_SIZE
-    channels, lags = s[at[0] : at[1]].reshape(C, CHANNEL_SIZE), s[at[1] : at[2]]
-    waves, f, k = s[at[2] : at[3]].reshape(2, R), s[at[3] : at[4]], s[at[4] : at[5]]
-    P, W = s[at[5] : at[6]].reshape(d, d), s[at[6] : at[7]].reshape(d, H)
-    F, K = s[at[7] : at[8]].reshape(d, H), s[at[8] : at[9]].reshape(d, H)
-    ahead, made = s[at[9] : at[10]].reshape(AHEAD_SIZE, H), s[at[10] : at[11]].reshape(H, 3 * H)
-
-    y, channel = x[target], channels[target]
+def advance_one(target, sizes, span, at, turn, s, x):
+    """One stream, state s, by one row x (C,); leaves its forecasts in NOW."""
+    M, H = span.shape[0], (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
+    channels, lags = part(s, at, CHANNELS).reshape(-1, CHANNEL_SIZE), part(s, at, LAGS)
+    ahead, now = part(s, at, AHEAD).reshape(AHEAD_SIZE, H), part(s, at, NOW).reshape(3, H)
+    cycle, gain = part(s, at, CYCLE), part(s, at, GAIN)
+    y, channel, rows = x[target], channels[target], cycle[cycles.ROWS]
     present, known = not missing(y), channel[SEEN] > 0.0
     if present and known:  # predict, then learn: labels first
-        score(y, channel[SEEN], 1e-3 * channel[STEP], made, ahead)
-        learn(y, channel[SEEN], ahead, W, F, K)
+        made = part(s, at, MADE).reshape(3, -1)
+        score(y, channel[SEEN], rows, 1e-3 * channel[STEP], made, ahead)
+        learn(at, span, rows, s)
 
-    for c in range(C):
+    for c in range(x.size):
         channels[c, CHANGE] = 0.0
         if not missing(x[c]):
-            observe(channels[c], x[c])
+            units.observe(channels[c], x[c])
     if known and not present:
-        channel[CHANGE] = made[0, 0] - channel[VALUE]
-        channel[VALUE] = made[0, 0]
+        channel[CHANGE] = now[0, 0] - channel[VALUE]
+        channel[VALUE] = now[0, 0]
     for a in range(lags.size - 1, 0, -1):
         lags[a] = lags[a - 1]
     lags[0] = channel[CHANGE]
-    features(target, turn, channels, lags, waves, f)
+    if known or present:
+        step = max(channel[STEP], TINY)
+        cycles.observe(channel[VALUE], step, cycle, part(s, at, RING), part(s, at, AWAY))
+    features(target, sizes, H, turn, at, s)
 
-    for i in range(d):
-        k[i] = 0.0
+    for i in range(gain.size):
+        gain[i] = 0.0
     fresh = channel[SEEN] == 1.0
     if present and channel[SEEN] > START:
-        fresh = not rls.gain(P, f, FORGETTING, TRACE_LIMIT, k)
+        fresh = not gains(span, at, part(s, at, FEATURES), s)
     if present and fresh:
-        begin(ahead, P, k, W)
-    shift(F, f)
-    shift(K, k)
+        begin(at, span, s)
+    shift(part(s, at, WAITING), part(s, at, FEATURES))
+    shift(part(s, at, GAINS), gain)
     for h in range(H - 1, 0, -1):
         ahead[ORIGIN, h], ahead[UNIT, h] = ahead[ORIGIN, h - 1], ahead[UNIT, h - 1]
-        for q in range(3 * H):
-            made[h, q] = made[h - 1, q]
     ahead[ORIGIN, 0] = y if present else np.nan
     ahead[UNIT, 0] = max(channel[STEP], TINY)
     if present:
-        forecast(channel, f, W, ahead, made[0])
+        forecast(channel, at, span, s)
     elif known:  # what the row before forecast still stands, one row nearer
-        for q in range(0, 3 * H, H):
+        for q in range(3):
             for h in range(H):
-                made[0, q + h] = made[0, q + min(h + 1, H - 1)]
-    return made[0]
+                now[q, h] = now[q, min(h + 1, H - 1)]
+    if present or known:
+        keep(rows, at, M, H, s)
+
+
+@inner
+def keep(rows, at, M, H, s):
+    """What is said and forecast now waits for its labels, in the place of what has met them."""
+    said, change = part(s, at, SAID).reshape(M, -1), part(s, at, CHANGES).reshape(M, H)
+    made, now = part(s, at, MADE).reshape(3, -1), part(s, at, NOW).reshape(3, H)
+    for h in range(H):
+        q = slot(h, rows)
+        for e in range(M):
+            said[e, q] = change[e, h]
+        for n in range(3):
+            made[n, q] = now[n, h]
 
 
 @jit
-def advance(target, at, turn, states, rows, x, y):
+def advance(target, sizes, span, at, turn, states, rows, x, y):
     """Moves row rows[n] of `states` by x[n] (C,) and writes y[n] (3H,): mean, lower, upper."""
     for n in range(rows.size):
-        made = advance_one(target, at, turn, states[rows[n]], x[n])
-        for q in range(made.size):
-            y[n, q] = made[q]
+        s = states[rows[n]]
+        advance_one(target, sizes, span, at, turn, s, x[n])
+        for q in range(y.shape[1]):
+            y[n, q] = s[at[NOW] + q]

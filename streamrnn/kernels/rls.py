@@ -25,13 +25,13 @@ def gain(P, f, forgetting, trace_limit, k):
     for i in range(d):
         for j in range(d):
             k[j] += f[i] * P[i, j]  # P is symmetric: by rows, so that the inner axis is contiguous
-    uncertainty = 0.0
+    uncertainty = variance = square = 0.0
     for i in range(d):
         uncertainty += f[i] * k[i]
+        variance += P[i, i]
+        square += k[i] * k[i]
     known = 1.0 / (forgetting + uncertainty)
-    trace = 0.0
-    for i in range(d):
-        trace += P[i, i] - known * (k[i] * k[i])
+    trace = variance - known * square
     if not (uncertainty >= 0.0 and trace > 0.0):
         return False
     grow = min(1.0 / forgetting, trace_limit / trace)
@@ -61,6 +61,16 @@ def predict(W, F, z):
     for i in range(W.shape[0]):
         for h in range(z.size):
             z[h] += W[i, h] * F[i, h]
+
+
+@jit
+def read(W, f, z):
+    """z_h = sum_i W_ih f_i: all targets from the same inputs f (d,)."""
+    for h in range(z.size):
+        z[h] = 0.0
+    for i in range(W.shape[0]):
+        for h in range(z.size):
+            z[h] += W[i, h] * f[i]
 
 
 @jit
