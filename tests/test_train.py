@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 import streamrnn as srnn
+from streamrnn import bptt
+from streamrnn.kernels.network import padded
+from streamrnn.kernels.training import loss as loss_kernels
 from streamrnn.train import Diverged, mean_loss
+from tests import naive
 
 WAVE = np.sin(np.arange(1200) / 5).astype(np.float32)
 
@@ -101,6 +105,46 @@ def test_threads_share_a_minibatch_out():
         for threads in (1, 3)
     ]
     same(*moves)
+
+
+def test_dropout_takes_units_out_on_the_way_up_and_back():
+    model = srnn.GRU(2, 20, 3, num_layers=3)
+    network = bptt.Network(model)
+    network.pack(model.parameters)
+    generator = np.random.default_rng(0)
+    x = np.zeros((5, 4, padded(2)), np.float32)
+    x[:, :, :2] = generator.normal(size=(5, 4, 2))
+    kept = generator.random((2, 5, 4, padded(20))) < 0.5
+    keep = list(kept.astype(np.float32) * 2)
+    chunk = bptt.Chunk(x, np.zeros((5, 4, 3), np.float32), np.ones((5, 4), np.float32))
+
+    def loss(parameters, more):
+        network.pack(parameters)
+        part = bptt.Part(network, 5, 4)
+        return part.run(chunk, loss_kernels.squared_error, 1.0, more), part.g
+
+    total, g = loss(model.parameters, keep)
+    for name, gradient in g.items():  # along the gradient the loss grows by its square
+        size, p = np.linalg.norm(gradient), dict(model.parameters)
+        ends = []
+        for h in (0.01, -0.01):
+            p[name] = model.parameters[name] + np.float32(h / size) * gradient
+            ends.append(loss(p, keep)[0])
+        assert (ends[0] - ends[1]) / 0.02 == pytest.approx(size, rel=2e-3), name
+    assert total != pytest.approx(loss(model.parameters, None)[0], rel=1e-3)
+    nothing = [keep[0], 0 * keep[1]]
+    g = loss(model.parameters, nothing)[1]
+    assert not g["weight_ih_l2"].any() and not g["weight_hh_l0"].any() and g["weight_hh_l2"].any()
+
+
+@pytest.mark.parametrize("make", naive.MODELS, ids=lambda make: str(make(1, 1))[:70])
+def test_every_cell_learns_a_wave(make):
+    model = make(1, 16, 1, num_layers=2)
+    settings = {"optimizer": srnn.Adam(lr=0.01), "batch_size": 8, "truncation": 25, "epochs": 20}
+    history = srnn.fit(model, WAVE[:-1], WAVE[1:], **settings)
+    assert history.validation[-1] < 0.02  # of 0.5, the variance of the wave
+    rows = model.run(WAVE[:200])  # the kernels that step read the same network
+    assert np.mean((rows[50:, 0] - WAVE[51:201]) ** 2) < 0.02
 
 
 # data
