@@ -24,7 +24,9 @@ from streamrnn_server import config
 from streamrnn_server.access import TOKEN_LEAST, is_loopback
 from streamrnn_server.app import Server, Settings
 from streamrnn_server.database import JournalError
+from streamrnn_server.history import History
 from streamrnn_server.journal import Journal
+from streamrnn_server.played import Played
 from streamrnn_server.schema import either, shown
 
 MakeStep = Callable[[tuple[str, ...]], Step]
@@ -45,8 +47,13 @@ def run(path: str | Path, *, steps: Mapping[str, MakeStep] | None = None) -> Non
     asyncio.run(build(path, steps).run())
 
 
-def build(path: str | Path, steps: Mapping[str, MakeStep] | None = None) -> Server:
-    """The server that `run` runs."""
+def build(
+    path: str | Path, steps: Mapping[str, MakeStep] | None = None, *, past: History | None = None
+) -> Server:
+    """The server that `run` runs.
+
+    past   is played instead of the sources, and nothing is recorded
+    """
     read = config.read(path)
     folder = Path(path).parent
     problems: list[str] = []
@@ -73,7 +80,9 @@ def build(path: str | Path, steps: Mapping[str, MakeStep] | None = None) -> Serv
     if problems:
         raise config.ConfigError(path, problems)
     journal = None
-    if read.journal is not None:
+    if past is not None:
+        sources = [partial(Played, past, asynchronous=True)]
+    elif read.journal is not None:
         try:
             journal = Journal(folder / read.journal.path, durability=read.journal.durability)
         except JournalError as error:

@@ -1,4 +1,4 @@
-"""The `streamrnn` command: demo, serve, send; train, sample, evaluate in cli_text.py."""
+"""The `streamrnn` command: demo, serve, send; others in cli_text.py and cli_journal.py."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from urllib.parse import quote
 import typer
 from rich.console import Console
 
-from streamrnn_server import cli_text
+from streamrnn_server import cli_journal, cli_text
 
 if TYPE_CHECKING:
     from streamrnn_server.app import Server
@@ -37,6 +37,10 @@ app = typer.Typer(
 app.add_typer(cli_text.train, name="train")
 app.command()(cli_text.sample)
 app.command()(cli_text.evaluate)
+app.command()(cli_journal.export)
+app.command()(cli_journal.replay)
+app.command()(cli_journal.backup)
+app.command()(cli_journal.restore)
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -85,7 +89,7 @@ def demo(
         [partial(demo.source, asynchronous=True) for demo in demos.ALL],
         settings=Settings(host=host, port=port, token=token, name="demo"),
     )
-    _run(server, open_page=open, show_token=True)
+    run_server(server, open_page=open, show_token=True)
 
 
 @app.command()
@@ -102,7 +106,7 @@ def serve(
         server = build(config)
     except ConfigError as error:
         _fail(str(error))
-    _run(server)
+    run_server(server)
 
 
 @app.command()
@@ -159,7 +163,7 @@ async def _send(sender: Sender, csv: bool) -> None:
 # --- running a server -----------------------------------------------------------------------------
 
 
-def _run(server: Server, *, open_page: bool = False, show_token: bool = False) -> None:
+def run_server(server: Server, *, open_page: bool = False, show_token: bool = False) -> None:
     """Serve until Ctrl+C, telling a person how it goes."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     settings = server.settings

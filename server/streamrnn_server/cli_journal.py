@@ -1,0 +1,194 @@
+"""Commands on a journal: export, replay, backup, restore. Each may run beside its server."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Where = Annotated[
+    Path, typer.Argument(help="folder of the journal, or a configuration that names it")
+]
+Stream = Annotated[
+    list[str] | None, typer.Option(help="only streams that match, like 'boiler/*'; may be repeated")
+]
+From = Annotated[
+    str, typer.Option("--from", help="event time, like 2026-01-31 or seconds since 1970")
+]
+To = Annotated[str, typer.Option("--to", help="event time, exclusive")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="file to write to")]
+Format = Annotated[str, typer.Option(help="csv, ndjson or parquet")]
+
+
+def export(
+    journal: Where,
+    stream: Stream = None,
+    begin: From = "",
+    end: To = "",
+    format: Format = "csv",
+    output: Output = None,
+    predictions: Annotated[bool, typer.Option(help="with what was predicted")] = True,
+) -> None:
+    """Write recorded samples with their predictions, to standard output or a file."""
+    from streamrnn_server import export as to
+    from streamrnn_server.history import History
+
+    _known(format)
+    with _told(), ExitStack() as stack:
+        past = stack.enter_context(History(_folder(journal), stream or ()))
+        file = stack.enter_context(output.open("wb")) if output else sys.stdout.buffer
+        names = to.names_of(past, predictions=predictions)
+        samples = past.samples(_time("--from", begin, -math.inf), _time("--to", end, math.inf))
+        count = to.export(samples, names, file, format, predictions=predictions)  # type: ignore[arg-type]
+        file.flush()
+    err.print(f"{count} samples")
+
+
+def replay(
+    config: Annotated[Path, typer.Argument(help="what shall run over the past, as for serve")],
+    journal: Annotated[
+        Path | None, typer.Option(help="its folder; default: the configuration's own")
+    ] = None,
+    stream: Stream = None,
+    format: Format = "csv",
+    output: Output = None,
+    page: Annotated[bool, typer.Option(help="show it on a page instead")] = False,
+) -> None:
+    """Run a configuration over the recorded past, as fast as it goes; nothing is recorded.
+
+    Prints how well the next value was forecast, then and now; --output writes all predictions.
+    """
+    from streamrnn_server import export as to
+    from streamrnn_server.build import build
+    from streamrnn_server.history import History
+    from streamrnn_server.played import Errors, folded, groups_of
+
+    _known(format)
+    with _told(), ExitStack() as stack:
+        past = stack.enter_context(History(_folder(journal or config), stream or ()))
+        server = build(config, past=past)
+        if page:
+            from streamrnn_server.cli import run_server
+
+            return run_server(server)
+        groups, refused = groups_of(server.pipeline, past)
+        for error in refused:
+            err.print(f"left out: {error}", markup=False)
+        then, now = Errors(), Errors()
+
+        def told() -> Any:
+            for recorded, replayed in folded(server.pipeline, past, groups):
+                then.add(recorded)
+                now.add(replayed)
+                yield replayed
+
+        if output is None:
+            for _ in told():
+                pass
+        else:
+            outputs = [str(o.name) for group in groups.values() for o in group.outputs]
+            channels = [name for group in groups.values() for name in group.channels]
+            file = stack.enter_context(output.open("wb"))
+            to.export(told(), list(dict.fromkeys(channels + outputs)), file, format)  # type: ignore[arg-type]
+    _table([(key, then.of(key), now.of(key)) for key in groups])
+
+
+def backup(
+    journal: Where,
+    into: Annotated[Path, typer.Argument(help="a new folder")],
+) -> None:
+    """Copy a journal as it is at this moment; its server may go on."""
+    from streamrnn_server import backup as backups
+
+    with _told():
+        size = backups.backup(_folder(journal), into)
+    out.print(
+        f"{into} holds {size / 1e6:.1f} MB; `streamrnn restore {into}` makes it a journal again"
+    )
+
+
+def restore(
+    copied: Annotated[Path, typer.Argument(help="what backup has made")],
+    folder: Annotated[Path, typer.Argument(help="folder of the journal, where there is none yet")],
+) -> None:
+    """Make a journal of a backup, after a look whether it is whole."""
+    from streamrnn_server import backup as backups
+
+    with _told():
+        size = backups.restore(copied, folder)
+    out.print(f"{folder} holds {size / 1e6:.1f} MB")
+
+
+def _table(rows: list[tuple[str, Any, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None)
+    for name in ("stream", "samples", "error then", "error now", "persistence"):
+        table.add_column(name, justify="left" if name == "stream" else "right")
+    for key, then, now in rows:
+        cells = (then.error, now.error, now.persistence)
+        table.add_row(key, str(now.samples), *(_number(cell) for cell in cells))
+    out.print(table)
+    out.print("error: mean absolute error of the forecast of the next value")
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.4g}"
+
+
+def _folder(given: Path) -> Path:
+    """The journal's folder; of a configuration, where that says."""
+    from streamrnn_server import config
+
+    if given.is_dir() or given.suffix != ".toml":
+        return given
+    read = config.read(given)
+    if read.journal is None:
+        _fail(f"{given}: has no [journal] table; name the journal's folder instead")
+    return given.parent / read.journal.path
+
+
+def _time(option: str, text: str, default: float) -> float:
+    from streamrnn.streams import event_time
+
+    try:
+        return event_time(text) if text else default
+    except ValueError as error:
+        _fail(f"{option}: {error}")
+
+
+def _known(format: str) -> None:
+    from streamrnn_server.export import FORMATS
+
+    if format not in FORMATS:
+        _fail(f"--format: expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, got {format}")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Ends with what went wrong as one line in red, not with a traceback."""
+    from streamrnn_server.config import ConfigError
+    from streamrnn_server.database import JournalError
+    from streamrnn_server.export import ExportError
+
+    try:
+        yield
+    except BrokenPipeError:  # who read standard output has had enough
+        sys.stderr.close()
+        raise typer.Exit(1) from None
+    except (ConfigError, JournalError, ExportError, OSError) as error:
+        _fail(str(error))
+
+
+def _fail(text: str) -> NoReturn:
+    err.print(text, style="red", markup=False)
+    raise typer.Exit(1)

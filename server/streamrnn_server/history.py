@@ -1,0 +1,109 @@
+"""What a journal holds, read by stream and time while its server may go on writing."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from streamrnn_server import columns
+from streamrnn_server.columns import Columns
+from streamrnn_server.database import JournalError, opened_to_read
+from streamrnn_server.journal import FILE, Kind, decoded, kinds_of, log
+
+
+class Past(NamedTuple):
+    """Consecutive samples of one stream."""
+
+    key: str
+    kind: Kind
+    samples: Columns
+
+
+class History:
+    """The journal in `folder` as it is at this moment, whatever is written meanwhile.
+
+    streams  by key, their number: those whose key matches one of `patterns`, or all
+
+    Raises JournalError if there is none, or if no stream matches.
+    """
+
+    def __init__(self, folder: str | Path, patterns: Iterable[str] = ()) -> None:
+        path = Path(folder) / FILE
+        self._db = opened_to_read(path)
+        self._db.execute("BEGIN")  # one moment for all that is read
+        self.kinds = kinds_of(self._db)
+        wanted = tuple(patterns) or ("*",)
+        keys = self._db.execute("SELECT key, id FROM streams ORDER BY id").fetchall()
+        self.streams: dict[str, int] = {
+            key: id for key, id in keys if any(fnmatchcase(key, pattern) for pattern in wanted)
+        }
+        if keys and not self.streams:
+            self._db.close()
+            names = ", ".join(key for key, _ in keys[:10]) + (", ..." if len(keys) > 10 else "")
+            raise JournalError(
+                f"no stream in {path} matches {' or '.join(wanted)}; there are {names}"
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._db.close()
+
+    def kinds_now(self) -> dict[str, Kind]:
+        """What the columns of each stream mean at present; in the past it may have been other."""
+        rows = self._db.execute("SELECT key, grp FROM streams ORDER BY id").fetchall()
+        return {key: self.kinds[group] for key, group in rows if key in self.streams}
+
+    def samples(self, t0: float = -math.inf, t1: float = math.inf) -> Iterator[Past]:
+        """All with t0 <= t < t1: stream by stream, each in the order in which they came."""
+        for parts in self.by_stream(t0, t1):
+            yield from parts
+
+    def by_stream(self, t0: float = -math.inf, t1: float = math.inf) -> Iterator[Iterator[Past]]:
+        """The same, an iterator for each stream."""
+        newest = self._newest()
+        for key, id in self.streams.items():
+            yield self._of_stream(key, id, newest.get(id, []), t0, t1)
+
+    def _of_stream(
+        self, key: str, id: int, newest: list[tuple[int, Columns]], t0: float, t1: float
+    ) -> Iterator[Past]:
+        for group, part in (*_chunks(self._db, self.kinds, id, t0, t1), *newest):
+            chosen = (part.t >= t0) & (part.t < t1)
+            if chosen.any():
+                yield Past(key, self.kinds[group], part.rows(chosen))
+
+    def _newest(self) -> dict[int, list[tuple[int, Columns]]]:
+        """What the log has of each stream: group and samples."""
+        ids = np.array(sorted(self.streams.values()), np.int32)
+        gathered: dict[tuple[int, int], list[Columns]] = {}
+        for group, part in log(self._db, self.kinds):
+            assert part.ids is not None
+            own = part.rows(np.isin(part.ids, ids))
+            assert own.ids is not None
+            for id in dict.fromkeys(own.ids.tolist()):
+                rows = own.rows(own.ids == id)._replace(ids=None)
+                gathered.setdefault((id, group), []).append(rows)
+        newest: dict[int, list[tuple[int, Columns]]] = {}
+        for (id, group), parts in gathered.items():
+            newest.setdefault(id, []).append((group, columns.joined(parts)))
+        return newest
+
+
+def _chunks(
+    db: sqlite3.Connection, kinds: dict[int, Kind], id: int, t0: float, t1: float
+) -> Iterator[tuple[int, Columns]]:
+    rows = db.execute(
+        "SELECT grp, n, width, body, packed FROM chunks "
+        "WHERE stream = ? AND t1 >= ? AND t0 < ? ORDER BY first",
+        (id, t0, t1),
+    )
+    for group, *row in rows:
+        yield group, decoded(kinds[group], *row)
