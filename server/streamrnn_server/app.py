@@ -43,6 +43,8 @@ from streamrnn_server.recorder import Recorder
 log = logging.getLogger(__name__)
 
 SURVEY_S = 0.5
+REMEMBERED = 200_000  # samples of the past that the page begins with, of all streams together
+MOST_REMEMBERED = 2000  # of one of them
 UNANSWERED = 16  # messages of a sender that wait for the journal
 _STOP_S = 0.5  # for viewers and senders to take their leave
 _SPARE = 100  # connections beyond viewers and senders: page files, scrapes, half-open ones
@@ -198,6 +200,7 @@ class Server:
         if self.recorder is not None:
             self._detail = "reading the journal"
             await in_thread(self.recorder.recover)
+            self._remember(self.recorder)
             self.hub.go_on(self.pipeline.groups)
         self.compiling = False
         for make in self._make_sources:
@@ -214,6 +217,12 @@ class Server:
         for n, rule in enumerate(rules, 1):
             self._detail = f"compiling the kernels for {rule.match} ({n} of {len(rules)})"
             self.pipeline.warm(rule)
+
+    def _remember(self, recorder: Recorder) -> None:
+        """Let the page begin with what it showed before the server was stopped."""
+        streams = len(recorder.journal.streams)
+        for before, result in recorder.newest(min(MOST_REMEMBERED, REMEMBERED // max(1, streams))):
+            self.hub.remember(before, result)
 
     async def _beats(self) -> None:
         """What happens by the clock."""

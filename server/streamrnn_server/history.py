@@ -6,6 +6,7 @@ import math
 import sqlite3
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -72,10 +73,31 @@ class History:
         for key, id in self.streams.items():
             yield self._of_stream(key, id, newest.get(id, []), t0, t1)
 
+    def newest(self, most: int) -> Iterator[tuple[str, list[Past]]]:
+        """Of each stream its newest samples, `most` of them, in order."""
+        newest = self._newest()
+        for key, id in self.streams.items():
+            parts: list[Past] = []
+            missing = most
+            for group, part in chain(reversed(newest.get(id, [])), self._back(id)):
+                if missing <= 0:
+                    break
+                parts.insert(0, Past(key, self.kinds[group], part.rows(slice(-missing, None))))
+                missing -= len(part.t)
+            yield key, parts
+
+    def _back(self, id: int) -> Iterator[tuple[int, Columns]]:
+        rows = self._db.execute(
+            "SELECT grp, n, width, body, packed FROM chunks WHERE stream = ? ORDER BY first DESC",
+            (id,),
+        )
+        for group, *row in rows:
+            yield group, decoded(self.kinds[group], *row)
+
     def _of_stream(
         self, key: str, id: int, newest: list[tuple[int, Columns]], t0: float, t1: float
     ) -> Iterator[Past]:
-        for group, part in (*_chunks(self._db, self.kinds, id, t0, t1), *newest):
+        for group, part in chain(_chunks(self._db, self.kinds, id, t0, t1), newest):
             chosen = (part.t >= t0) & (part.t < t1)
             if chosen.any():
                 yield Past(key, self.kinds[group], part.rows(chosen))

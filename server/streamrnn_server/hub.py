@@ -131,10 +131,8 @@ class Hub:
 
     def publish(self, result: Result) -> None:
         """Take a batch with its predictions; it is due at the next tick."""
-        group, batch = result.group, result.batch
-        known = self._groups.get(group.id)
-        if known is None:
-            known = self._groups[group.id] = _Group(group)
+        batch = result.batch
+        known = self._known(result.group)
         n = len(batch.keys)
         ids = np.fromiter((self._id(key, known) for key in batch.keys), np.int64, n)
         rows = np.empty(n, known.dtype)
@@ -169,6 +167,14 @@ class Hub:
         self._texts.reset(id, seq)
         self._resets.append(protocol.WasReset(id, seq))
         self._reset_count += 1
+
+    def remember(self, before: int, result: Result) -> None:
+        """Take samples of one stream from before the server started; `before` were before these."""
+        known = self._known(result.group)
+        ring = self.rings[self._id(result.batch.keys[0], known)]
+        if ring.count == 0:
+            ring.count = ring.first = before
+        self.publish(result)
 
     def survey(self) -> None:
         """Twice a second: let the overview show what changed."""
@@ -357,6 +363,12 @@ class Hub:
         return self._chunks[key]
 
     # --- streams --------------------------------------------------------------------------------
+
+    def _known(self, group: Group) -> _Group:
+        known = self._groups.get(group.id)
+        if known is None:
+            known = self._groups[group.id] = _Group(group)
+        return known
 
     def _id(self, key: str, group: _Group) -> int:
         id = self._ids.get(key)

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from streamrnn.step import flat
-from streamrnn.streams import Pipeline
+from streamrnn.streams import Batch, Pipeline, Result
 from streamrnn_server import snapshots
 from streamrnn_server.compaction import drop, turn
+from streamrnn_server.history import History
 from streamrnn_server.journal import Journal
 from streamrnn_server.recovery import Recovered, recover
 
@@ -74,6 +75,23 @@ class Recorder:
             self._covered = self.journal.last
         return self.recovered
 
+    def newest(self, most: int) -> Iterator[tuple[int, Result]]:
+        """Of each stream its newest samples, `most` of them, and how many were before these."""
+        if not self.journal.streams:
+            return
+        with History(self.journal.folder) as past:
+            for key, parts in past.newest(most):
+                group = self.pipeline.group_of(key)
+                count = int(self.journal.counts[self.journal.streams[key].id])
+                for n, part in enumerate(parts):
+                    left = sum(len(later.samples.t) for later in parts[n:])
+                    outputs = 0 if group is None else len(group.outputs)
+                    if group is None or part.samples.y.shape[1] != outputs:
+                        continue  # of a time when its step was another one
+                    t, x, y, _ = part.samples
+                    batch = Batch([key] * len(t), t, x, np.ascontiguousarray(y), float(t[-1]))
+                    yield count - left, Result(group, batch, None)
+
     def between(self) -> None:
         """Between two commits: copy a slice of a snapshot, if one is due."""
         if self._written is not None and not self._written.done():
@@ -120,7 +138,7 @@ class Recorder:
     def close(self) -> None:
         """Leave a snapshot for a quick start, unless nothing came since the last; close all."""
         self._closing = True
-        if self.pipeline.spent_s > self._spent_s:
+        if self.journal.last > self._covered:
             self.snapshot()
         self._abandon()
         self._thread.shutdown()
