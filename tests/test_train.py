@@ -1,7 +1,10 @@
 """fit: the same way down as torch's, data of every shape, and errors for what cannot be learned."""
 
+import os
 import re
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -96,6 +99,28 @@ def test_the_same_seed_and_threads_give_the_same_bits(threads):
         srnn.fit(model, WAVE[:-1], WAVE[1:], **settings)
         models.append(model)
     assert bits(models[0]) == bits(models[1])
+
+
+PROGRAM = """
+import sys
+import streamrnn as srnn
+from tests.test_train import WAVE, bits
+
+model = srnn.LSTM(1, 20, 1, num_layers=2)
+settings = {"batch_size": 7, "truncation": 20, "clip_norm": 0.1, "threads": 2, "epochs": 1}
+srnn.fit(model, WAVE[:-1], WAVE[1:], **settings)
+sys.stdout.buffer.write(bits(model))
+"""
+
+
+def test_the_width_of_vectors_changes_no_bit(tmp_path):
+    def outputs(**environment):
+        command = [sys.executable, "-c", PROGRAM]
+        return subprocess.run(
+            command, env=os.environ | environment, capture_output=True, check=True
+        ).stdout
+
+    assert outputs() == outputs(STREAMRNN_LANES="4", NUMBA_CACHE_DIR=str(tmp_path))
 
 
 def test_threads_share_a_minibatch_out():

@@ -10,24 +10,24 @@ from streamrnn.kernels.jit import jit
 from streamrnn.kernels.simd import LANES, fma, load, splat, store
 
 ZERO, ONE = np.float32(0), np.float32(1)
-PIECE = 1024
+PIECE, SUMS = 1024, 32
 
 
 @jit
 def norm(g):
-    """The Euclidean norm of g (P,), in float64; within a PIECE sums of float32, a lane each."""
-    at, lanes, total = np.int64(g.ctypes.data), np.zeros(2 * LANES, np.float32), 0.0
-    out = np.int64(lanes.ctypes.data)
+    """The Euclidean norm of g (P,): every SUMS-th number of a piece in float32, then float64."""
+    at, sums, total = np.int64(g.ctypes.data), np.zeros(SUMS, np.float32), 0.0
+    out = np.int64(sums.ctypes.data)
     whole = g.size - g.size % PIECE
     for piece in range(0, whole, PIECE):
-        even = odd = splat(ZERO)
-        for i in range(piece, piece + PIECE, 2 * LANES):
-            x, y = load(at, i), load(at, i + LANES)
-            even, odd = fma(x, x, even), fma(y, y, odd)
-        store(out, 0, even)
-        store(out, LANES, odd)
-        for l in range(2 * LANES):
-            total += np.float64(lanes[l])
+        for l in range(0, SUMS, LANES):
+            squares = splat(ZERO)
+            for i in range(piece + l, piece + PIECE, SUMS):
+                x = load(at, i)
+                squares = fma(x, x, squares)
+            store(out, l, squares)
+        for l in range(SUMS):
+            total += np.float64(sums[l])
     for i in range(whole, g.size):
         total += np.float64(g[i]) * np.float64(g[i])
     return np.sqrt(total)
