@@ -12,6 +12,7 @@ import type { Look } from "./theme";
 
 const AXIS_PX = 56;
 const RIGHT_PX = 16;
+const RIGHT_SHARE = 0.25; // of the width, for axes on the right
 
 export interface Chart {
   draw(scene: Scene, lines: Line[], look: Look): void;
@@ -32,12 +33,23 @@ export function createChart(host: HTMLElement): Chart {
     const main = lines.at(-1)!.choice;
     const scaleOf = ({ choice }: Line) =>
       choice.unit === main.unit ? "y" : choice.unit === "" ? choice.id : `unit ${choice.unit}`;
-    const others = [...new Set(lines.map(scaleOf))].filter((key) => key !== "y");
-    const other = lines.find((line) => scaleOf(line) !== "y"); // of one more scale there is an axis, on the right
+    // Each further scale has an axis on the right, as far as there is room: it is named by its unit, and if one line
+    // alone uses it, in that line's colour.
+    const others = [...new Set(lines.map(scaleOf))].filter((key) => key !== "y").reverse();
+    const right = others.slice(0, Math.max(1, Math.floor((host.clientWidth * RIGHT_SHARE) / AXIS_PX)));
+    const colourOf = (key: string) => {
+      const users = lines.filter((line) => scaleOf(line) === key);
+      return new Set(users.map(({ choice }) => choice)).size === 1 ? users[0].colour : look.soft;
+    };
+    const unitOf = (key: string) => {
+      const { unit, name } = lines.find((line) => scaleOf(line) === key)!.choice;
+      return unit === "" ? name : unit;
+    };
     const font = `11px ${look.font}`;
     const axis = { stroke: look.soft, font, ticks: { show: false }, grid: { stroke: look.rule, width: 1 } };
-    const value = (key: string, unit: string, side: 1 | 3): uPlot.Axis => ({
+    const value = (key: string, unit: string, side: 1 | 3, stroke = look.soft): uPlot.Axis => ({
       ...axis,
+      stroke,
       scale: key,
       side,
       size: AXIS_PX,
@@ -53,7 +65,7 @@ export function createChart(host: HTMLElement): Chart {
       cursor: { show: false },
       legend: { show: false },
       select: { show: false, left: 0, top: 0, width: 0, height: 0 },
-      padding: [8, others.length === 1 ? 0 : RIGHT_PX, 0, 0],
+      padding: [8, right.length > 0 ? 0 : RIGHT_PX, 0, 0],
       tzDate: (seconds) =>
         zone === "utc" ? uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") : new Date(seconds * 1000),
       scales: Object.fromEntries([
@@ -63,7 +75,7 @@ export function createChart(host: HTMLElement): Chart {
       axes: [
         { ...axis, size: 36, gap: 6, space: 72, values: (_, splits, __, ___, step) => timeTexts(splits, step, zone) },
         value("y", main.unit, 3),
-        ...(others.length === 1 ? [value(others[0], other!.choice.unit, 1)] : []),
+        ...right.map((key) => value(key, unitOf(key), 1, colourOf(key))),
       ],
       series: [
         {},
@@ -73,7 +85,7 @@ export function createChart(host: HTMLElement): Chart {
           dash: line.dash,
           width: 1,
           auto: false,
-          paths: linePath(() => scene.series.hole),
+          paths: linePath(() => scene),
           points: { show: false },
         })),
       ],

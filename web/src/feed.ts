@@ -129,7 +129,7 @@ export function createFeed(url: string, token: string | null, listener: FeedList
     if (before !== null) {
       const restarted = before.epoch !== message.epoch;
       if (restarted) for (const series of kept.values()) series.restart();
-      beginCatchUp(restarted ? "server restarted" : "connection back");
+      beginCatchUp(restarted ? "server restarted" : "connection back", message.now, 1);
     }
     if (hidden) socket.send({ type: "pause" });
     else watch();
@@ -183,8 +183,9 @@ export function createFeed(url: string, token: string | null, listener: FeedList
     }
   }
 
-  function beginCatchUp(why: string): void {
-    catchUp = { why, since_s: latency.serverNow_s(), samples: 0, statuses: 0 };
+  /** What arrived at the server before `since_s`, by its clock, was missed; `more` statuses come at once. */
+  function beginCatchUp(why: string, since_s: number, more: number): void {
+    catchUp = { why, since_s, samples: 0, statuses: -more };
   }
 
   function endCatchUp(): void {
@@ -221,7 +222,7 @@ export function createFeed(url: string, token: string | null, listener: FeedList
       if (!hidden) return;
       hidden = false;
       arrivals = [];
-      beginCatchUp("awake again");
+      beginCatchUp("awake again", latency.serverNow_s(), 0);
       socket.send({ type: "resume" });
       watch();
     },

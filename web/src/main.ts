@@ -323,3 +323,4 @@ async function copy(text: string): Promise<void> {
 
 applyLook();
 listen();
+if (shown.stream !== null) feed.look(shown.stream); // asked for with the server's first word, not a frame later

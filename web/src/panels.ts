@@ -116,14 +116,6 @@ export function createPanels(listener: PanelListener): Panels {
     draw(scene, shown, look) {
       const view = viewOf(scene, shown);
       tabs.draw(scene.kind, view);
-      if (numbersAreDue(scene, shown, look)) {
-        drawChosen(scene);
-        if (view === "text") {
-          drawGuesses(scene);
-          writing.draw(scene);
-        } else readout.draw(scene, chosenLines(scene, shown), look);
-      }
-      speak(scene);
       switch (view) {
         case "forecast":
         case "state":
@@ -139,6 +131,15 @@ export function createPanels(listener: PanelListener): Panels {
           lazy()?.drawHow(scene, listener.explain());
           break;
       }
+      // After the canvases: they read sizes, which text that has just changed would have laid out anew.
+      if (numbersAreDue(scene, shown, look)) {
+        drawChosen(scene);
+        if (view === "text") {
+          drawGuesses(scene);
+          writing.draw(scene);
+        } else readout.draw(scene, chosenLines(scene, shown), look);
+      }
+      speak(scene);
     },
     resize: chart.resize,
     otherStream: chart.forget,

@@ -1,7 +1,7 @@
 // What a stream looks like: an image or a canvas of points that move, with what the network makes of it.
 
 import { context, element, fit, make, write } from "./dom";
-import type { Picture, Spot } from "./protocol";
+import type { Mode, Picture, Spot } from "./protocol";
 import type { Scene } from "./scene";
 import type { Look } from "./theme";
 
@@ -86,7 +86,7 @@ export function createPicture(): (scene: Scene, look: Look) => void {
     for (const name of trails.keys()) if (!points.some((point) => point.name === name)) trails.delete(name);
   }
 
-  function tell({ text, truth, likely, step, reads, emits }: Picture): void {
+  function tell({ text, truth, likely, step, reads, emits }: Picture, mode: Mode): void {
     write(element("picture-text"), text);
     element("picture-text").className = text.length > SHORT ? "long" : "big";
     const verdict = element("picture-truth");
@@ -105,6 +105,7 @@ export function createPicture(): (scene: Scene, look: Look) => void {
       write(share, `${(100 * guess.p).toFixed(guess.p < 0.0995 ? 1 : 0)}\u202f%`);
       root.classList.toggle("right", guess.text === truth);
     });
+    element("picture-step").hidden = mode === "synced"; // its sequence has no steps to tell apart
     write(
       element("picture-step"),
       `step ${step + 1} of its sequence: ${reads ? "reads" : "reads nothing"}, ${emits ? "says" : "says nothing yet"}`,
@@ -120,7 +121,7 @@ export function createPicture(): (scene: Scene, look: Look) => void {
     return made;
   }
 
-  return ({ stream, picture }, look) => {
+  return ({ stream, kind, picture }, look) => {
     element("picture-none").hidden = picture !== null;
     element("picture-beside").hidden = picture === null;
     frame.hidden = picture === null || (picture.image === null && picture.points.length === 0);
@@ -133,7 +134,7 @@ export function createPicture(): (scene: Scene, look: Look) => void {
     if (!fresh && drawn?.look === look && drawn.width === width && drawn.height === height) return;
     if (fresh) remember(picture.points);
     if (!frame.hidden) draw(picture, look, width, height);
-    if (fresh) tell(picture);
+    if (fresh) tell(picture, kind.mode);
     drawn = { picture, look, width, height };
   };
 }

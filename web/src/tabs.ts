@@ -29,8 +29,11 @@ export function createTabs(open: (view: View) => void): Tabs {
     next.focus();
     open(viewOf(next));
   });
+  let drawn: [Kind, View] | null = null;
   return {
     draw(kind, view) {
+      if (drawn?.[0] === kind && drawn[1] === view) return;
+      drawn = [kind, view];
       const views = viewsOf(kind);
       for (const tab of tabs) {
         tab.hidden = !views.includes(viewOf(tab));
