@@ -152,11 +152,17 @@ def reads_backwards(layer: Layer) -> bool:
 
 def _both(layer: Layer, tokens: bool) -> Both:
     """The ways of a layer as layers of their own, each with the names of a forward one."""
-    options = {k: v for k, v in layer.options.items() if k not in ("direction", "last")}
+    dropped = ("direction", "last", "activations_reverse")
+    options = {k: v for k, v in layer.options.items() if k not in dropped}
     forward = {k: a for k, a in layer.parameters.items() if not k.endswith(BACK)}
     back = {k.removesuffix(BACK): a for k, a in layer.parameters.items() if k.endswith(BACK)}
+    key = "activations_reverse"
     ways = [back] if layer.options["direction"] == "reverse" else [forward, back]
+    backwards = options | {"activations": layer.options[key]} if key in layer.options else options
     return Both(
-        [Sequential([Layer(layer.kind, way, options, layer.name)], tokens=tokens) for way in ways],
+        [
+            Sequential([Layer(layer.kind, way, own, layer.name)], tokens=tokens)
+            for way, own in zip(ways, (options, backwards)[-len(ways) :], strict=True)
+        ],
         bool(layer.options.get("last")),
     )

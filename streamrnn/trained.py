@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from streamrnn.bidirectional import Bidirectional, reads_backwards
-from streamrnn.formats import FormatError, torch
+from streamrnn.formats import FormatError, onnx, torch
 from streamrnn.formats.layer import Layer, Line
 from streamrnn.model import GRU, LSTM, RNN, Model
 from streamrnn.network import Network
@@ -59,13 +59,31 @@ def from_torch(
     return network(where, found, tokens, scaling)
 
 
+def from_onnx(
+    source: Any, *, tokens: bool = False, **scaling: ArrayLike
+) -> Network | Bidirectional:
+    """A network from an ONNX file's path, its bytes, or an onnx.ModelProto.
+
+    Taken are RNN, GRU and LSTM with every attribute and input of the operators' specification, in a
+    straight line with Gemm, MatMul, Add, Sub, Mul, Div, Gather (an embedding), activations and what
+    moves axes, as torch.onnx.export and tf2onnx write it. What comes back, `tokens` and `scaling`:
+    as in `from_torch`. A constant that is taken from x and one that divides it become the model's
+    scaling.
+
+    A batch is many streams (`Bank`); inputs that set initial states begin at zero. Raises
+    FormatError, with file, node, what was expected and what came, for all else.
+    """
+    where = source if isinstance(source, str) or hasattr(source, "__fspath__") else "the ONNX model"
+    return network(where, onnx.read(source), tokens, scaling)
+
+
 def network(
     where: Any, found: Line, tokens: bool = False, scaling: dict[str, ArrayLike] | None = None
 ) -> Network | Bidirectional:
     """The network that an importer described; `where` it was found, for messages."""
     try:
-        layers = named(found.layers)
         tokens = tokens or found.tokens
+        layers, inside = _scaling(named(found.layers), tokens)
         made: Network | Bidirectional
         if any(reads_backwards(layer) for layer in layers):
             made = Bidirectional(layers, tokens=tokens)
@@ -73,10 +91,25 @@ def network(
             made = _model(layers, tokens) or Sequential(layers, tokens=tokens)
     except FormatError as error:
         raise FormatError(f"{where}: {error}") from None
-    known = dict(found.scaling) | (scaling or {})
+    known = inside | dict(found.scaling) | (scaling or {})
     if known:
         made.scale(**known)
     return made
+
+
+def _scaling(layers: list[Layer], tokens: bool) -> tuple[list[Layer], dict[str, ArrayLike]]:
+    """Layers without what only scales the first input and the last output, and these numbers."""
+    found: dict[str, ArrayLike] = {}
+    if tokens:
+        return layers, found
+    for end, names in ((0, ("mean", "std")), (-1, ("out_mean", "out_std"))):
+        if len(layers) > 1 and layers[end].kind == "Affine":
+            scale, shift = (layers[end].parameters[name] for name in ("scale", "shift"))
+            if (scale > 0).all() and np.isfinite(scale).all():
+                given = (-shift / scale, 1 / scale) if end == 0 else (shift, scale)
+                found |= dict(zip(names, given, strict=True))
+                layers = layers[1:] if end == 0 else layers[:-1]
+    return layers, found
 
 
 def _model(layers: Sequence[Layer], tokens: bool) -> Model | None:

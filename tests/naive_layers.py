@@ -95,6 +95,8 @@ def recurrent(layer, X):
     given = layer.options.get("activations", [[name] for name in USUAL[layer.kind]])
     functions = [function(*one) for one in given]
     clipped = [lambda v, f=f: f(np.clip(v, -clip, clip)) for f in functions]
+    if layer.kind == "LSTM":
+        clipped[2] = functions[2]  # of c, which ONNX Runtime does not clip
     state, Y = {"h": p["h_0"], "c": p["c_0"]}, []
     for x in X:
         state |= CELLS[layer.kind](p, {**layer.options, "activations": clipped}, x, state)

@@ -26,7 +26,8 @@ class Layer:
     LRU         those of kernels/lru.py
 
     Options of RNN, GRU and LSTM, those of ONNX's operators:
-    activations  [name, a, b] for each of f, g, h (default: sigmoid for gates, tanh elsewhere)
+    activations  [name, a, b] for each of f, g, h (default: sigmoid for gates, tanh elsewhere);
+                 activations_reverse: those of the way back, if they differ
     clip         what goes into an activation is held within -clip .. clip
     coupled      of LSTM: the forget gate is 1 - i
     reset_after  of GRU: the reset gate multiplies W_hn h + b_hn (default), or h

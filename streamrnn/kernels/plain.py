@@ -60,12 +60,17 @@ def product(w, row, first, last, K, x):
 
 
 @inner
+def unclipped(w, which, v):
+    """A function of the head, of v."""
+    function = np.int64(read(w, which))
+    return apply(function, float(read(w, which + 1)), float(read(w, which + 2)), v)
+
+
+@inner
 def bent(w, which, a):
     """A function of the head, of the clipped a."""
     clip = float(read(w, CLIP))
-    v = min(max(float(a), -clip), clip)
-    function = np.int64(read(w, which))
-    return apply(function, float(read(w, which + 1)), float(read(w, which + 2)), v)
+    return unclipped(w, which, min(max(float(a), -clip), clip))
 
 
 @inner
@@ -144,7 +149,8 @@ def lstm_row(w, first, last, K, P, x, h, c, y):
         new = np.float32(f * old + i * bent(w, G, a_g))
         write(c, j, new)
         a_o = read(bias, j_o) + product(ih, j_o, first, last, K, x) + product(hh, j_o, 0, P, P, h)
-        m = np.float32(bent(w, F, a_o + read(ch, 2 * H + j) * new) * bent(w, H_, new))
+        o = bent(w, F, a_o + read(ch, 2 * H + j) * new)
+        m = np.float32(o * unclipped(w, H_, float(new)))  # as in ONNX Runtime, c is not clipped
         if not projected:
             write(y, j, m)
             continue

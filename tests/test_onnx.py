@@ -1,0 +1,401 @@
+"""Networks from ONNX: ONNX Runtime's outputs, the operators' own cases, what is refused."""
+
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file
+
+from streamrnn.formats import FormatError
+from streamrnn.trained import from_onnx
+
+onnx = pytest.importorskip("onnx", reason="reading ONNX needs the onnx package")
+VECTORS = Path(__file__).parent / "vectors"
+TOLERANCE = 1e-5  # over 1000 steps
+GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
+USES = {"RNN": 1, "GRU": 2, "LSTM": 3}
+
+
+def graph(nodes, constants, inputs=(("X", ["T", 1, 3]),), outputs=("Y",), opset=22):
+    """A model of `nodes` (op, inputs, outputs, attributes)."""
+    value = onnx.helper.make_tensor_value_info
+    made = [onnx.helper.make_node(op, i, o, name=o[-1], **a) for op, i, o, a in nodes]
+    arrays = [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()]
+    whole = onnx.helper.make_graph(
+        made,
+        "test",
+        [value(name, onnx.TensorProto.FLOAT, shape) for name, shape in inputs],
+        [value(name, onnx.TensorProto.FLOAT, None) for name in outputs],
+        arrays,
+    )
+    return onnx.helper.make_model(
+        whole, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=10
+    )
+
+
+def cell(kind, K=3, H=9, seed=0, skip=(), **attributes):
+    """One recurrent node with all its optional inputs but those named in `skip`."""
+    rng = np.random.default_rng(seed)
+    D, G = 2 if attributes.get("direction") == "bidirectional" else 1, GATES[kind] * H
+    batch = (1, D, H) if attributes.get("layout") else (D, 1, H)
+    shapes = {"W": (D, G, K), "R": (D, G, H), "B": (D, 2 * G), "sequence_lens": (1,)}
+    shapes |= {"initial_h": batch}
+    if kind == "LSTM":
+        shapes |= {"initial_c": batch, "P": (D, 3 * H)}
+    arrays = {
+        name: rng.uniform(-1, 1, shape).astype(np.float32) / np.float32(H**0.5)
+        for name, shape in shapes.items()
+    }
+    for name in (*skip, "sequence_lens"):
+        arrays.pop(name, None)
+    names = ["X", *(name if name in arrays else "" for name in shapes)]
+    shape = [1, "T", K] if attributes.get("layout") else ["T", 1, K]
+    return graph([(kind, names, ["Y"], {"hidden_size": H, **attributes})], arrays, [("X", shape)])
+
+
+def answer(model, X):
+    """Y (T, outputs) of ONNX Runtime for one stream, whichever axis is its time."""
+    ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    session = ort.InferenceSession(model.SerializeToString())
+    (first, *_) = session.get_inputs()
+    x = X[:, None] if first.shape[1] == 1 else X[None]
+    Y = session.run(None, {first.name: x})[0]
+    return Y.reshape(-1, Y.shape[-1] * (Y.shape[-3] if Y.ndim == 4 and Y.shape[-3] == 2 else 1))
+
+
+def samples(T=1000, K=3):
+    return np.random.default_rng(1).normal(size=(T, K)).astype(np.float32)
+
+
+def test_the_operators_own_cases_hold(tmp_path):
+    """All node cases that the onnx package carries for them; their weights become constants."""
+    program = (
+        "import sys, numpy as np, onnx\n"
+        "from onnx.backend.test.case.node import collect_testcases\n"
+        "for case in collect_testcases(sys.argv[1]):\n"
+        "    if case.model.graph.node[0].op_type != sys.argv[1]: continue\n"
+        "    (inputs, outputs), = case.data_sets\n"
+        "    for info, array in list(zip(case.model.graph.input, inputs))[1:]:\n"
+        "        tensor = onnx.numpy_helper.from_array(np.asarray(array), info.name)\n"
+        "        case.model.graph.initializer.append(tensor)\n"
+        "    onnx.save(case.model, f'{sys.argv[2]}/{case.name}.onnx')\n"
+        "    np.savez(f'{sys.argv[2]}/{case.name}.npz', X=inputs[0], Y=outputs[0])\n"
+    )
+    for kind in GATES:  # a process each: the package keeps all cases that it has once made
+        command = [sys.executable, "-W", "ignore", "-c", program, kind, str(tmp_path)]
+        subprocess.run(command, check=True, capture_output=True)
+    paths = sorted(tmp_path.glob("*.onnx"))
+    assert len(paths) >= 18
+    for path in paths:
+        node = onnx.load(path).graph.node[0]
+        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        data = np.load(path.with_suffix(".npz"))
+        X, Y = data["X"], data["Y"]
+        if not attributes.get("layout"):
+            X = X.transpose(1, 0, 2)
+            Y = Y.transpose(2, 0, 1, 3) if Y.ndim == 4 else Y.transpose(1, 0, 2)
+        for x, y in zip(X, Y, strict=True):  # a batch is so many streams
+            given = from_onnx(path).run(x)
+            given = given if node.output[0] else given[-1:]
+            np.testing.assert_allclose(given, y.reshape(given.shape), rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("kind", GATES)
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("skip", [(), ("P", "initial_h"), ("B", "P", "initial_h", "initial_c")])
+def test_directions_and_optional_inputs_equal_onnx_runtime(kind, direction, skip):
+    if kind == "GRU":
+        model = cell(kind, skip=skip, direction=direction, linear_before_reset=1)
+    else:
+        model = cell(kind, skip=skip, direction=direction)
+    X = samples()
+    np.testing.assert_allclose(from_onnx(model).run(X), answer(model, X), rtol=0, atol=TOLERANCE)
+
+
+FUNCTIONS = {
+    "Relu": (),
+    "Tanh": (),
+    "Sigmoid": (),
+    "Softsign": (),
+    "Softplus": (),
+    "LeakyRelu": (0.3,),
+    "ThresholdedRelu": (0.2,),
+    "Elu": (0.7,),
+    "Affine": (0.3, 0.1),
+    "ScaledTanh": (0.9, 0.8),
+    "HardSigmoid": (0.3, 0.4),
+}
+
+
+@pytest.mark.parametrize("kind", GATES)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_rare_activations_equal_onnx_runtime(kind, function):
+    usual = {"RNN": [], "GRU": ["Sigmoid"], "LSTM": ["HardSigmoid", "Tanh"]}[kind]
+    constants = FUNCTIONS[function]
+    attributes = {"activations": [*usual, function]}
+    alpha, beta = [0.25] * (kind == "LSTM"), [0.45] * (kind == "LSTM")
+    if alpha + list(constants[:1]):
+        attributes["activation_alpha"] = alpha + list(constants[:1])
+    if beta + list(constants[1:]):
+        attributes["activation_beta"] = beta + list(constants[1:])
+    model, X = cell(kind, skip=("P",), **attributes), samples(300)
+    np.testing.assert_allclose(from_onnx(model).run(X), answer(model, X), rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes"),
+    [
+        ("RNN", {"clip": 0.5}),
+        ("GRU", {"clip": 0.5}),
+        ("GRU", {"clip": 0.5, "linear_before_reset": 1}),
+        ("GRU", {"linear_before_reset": 0}),
+        ("LSTM", {"clip": 0.5}),
+        ("LSTM", {"input_forget": 1}),
+        ("RNN", {"direction": "bidirectional", "activations": ["Relu", "Tanh"], "clip": 0.9}),
+    ],
+)
+def test_rare_attributes_equal_onnx_runtime(kind, attributes):
+    for skip in (("P",), ()):
+        model, X = cell(kind, skip=skip, **attributes), samples()
+        Y = from_onnx(model).run(X)
+        np.testing.assert_allclose(Y, answer(model, X), rtol=0, atol=TOLERANCE)
+
+
+def test_a_state_that_a_graph_asks_for_begins_at_zero():
+    model, told = cell("LSTM", skip=("initial_h", "initial_c")), cell("LSTM")
+    for name in ("initial_h", "initial_c"):
+        (tensor,) = (t for t in told.graph.initializer if t.name == name)
+        told.graph.initializer.remove(tensor)
+        info = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 1, 9])
+        told.graph.input.append(info)
+    assert from_onnx(told).run(samples(50)).tobytes() == from_onnx(model).run(samples(50)).tobytes()
+
+
+def ends(H=9, O=4):
+    rng = np.random.default_rng(3)
+    return {
+        "M": rng.normal(size=(H, O)).astype(np.float32),
+        "b": rng.normal(size=O).astype(np.float32),
+        "axes": np.array([1]),
+        "mean": np.float32([20, 1000, 0]),
+        "std": np.float32([5, 10, 1]),
+    }
+
+
+def test_constants_at_the_ends_become_the_scaling():
+    inner = cell("GRU", linear_before_reset=1, skip=("initial_h",))
+    arrays = {t.name: onnx.numpy_helper.to_array(t) for t in inner.graph.initializer} | ends()
+    model = graph(
+        [
+            ("Sub", ["raw", "mean"], ["centred"], {}),
+            ("Div", ["centred", "std"], ["X"], {}),
+            ("GRU", ["X", "W", "R", "B"], ["up"], {"hidden_size": 9, "linear_before_reset": 1}),
+            ("Squeeze", ["up", "axes"], ["h"], {}),
+            ("MatMul", ["h", "M"], ["scaled"], {}),
+            ("Add", ["scaled", "b"], ["Y"], {}),
+        ],
+        arrays,
+        [("raw", ["T", 1, 3])],
+    )
+    ours, X = from_onnx(model), samples() * [5, 10, 1] + [20, 1000, 0]
+    assert type(ours).__name__ == "GRU"
+    np.testing.assert_array_equal(ours.scaling["mean"], [20, 1000, 0])
+    np.testing.assert_allclose(ours.scaling["std"], [5, 10, 1], rtol=1e-6)
+    expected = answer(model, X.astype(np.float32))
+    np.testing.assert_allclose(ours.run(X), expected, rtol=0, atol=2e-5)  # 1000 carries 6e-5 / 10
+
+
+# as others write them
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", GATES)
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("ways", [1, 2])
+@pytest.mark.parametrize("end", ["all", "last", "h"])
+def test_exports_of_torch_equal_torch(kind, layers, ways, end):
+    torch = pytest.importorskip("torch", reason="torch is not installed; recorded files are read")
+    torch.manual_seed(0)
+    nn = torch.nn
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = getattr(nn, kind)(3, 8, layers, batch_first=True, bidirectional=ways == 2)
+            self.head = nn.Sequential(nn.Linear(8 * ways, 5), nn.ReLU(), nn.Linear(5, 2))
+
+        def forward(self, x):
+            y, h = self.cell(x)
+            h = h[0] if isinstance(h, tuple) else h
+            if end == "h":
+                y = h[-1] if ways == 1 else torch.cat((h[-2], h[-1]), 1)
+            return self.head(y[:, -1] if end == "last" else y)
+
+    module, file = Network().eval(), io.BytesIO()
+    x = torch.randn(1, 30, 3)
+    axes = {"x": {0: "batch", 1: "time"}}
+    torch.onnx.export(module, (x,), file, dynamo=False, input_names=["x"], dynamic_axes=axes)
+    with torch.no_grad():
+        Y = module(x).numpy().reshape(-1, 2)
+    y = from_onnx(file.getvalue()).run(x[0].numpy())[-len(Y) :]
+    np.testing.assert_allclose(y, Y, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("path", sorted(VECTORS.glob("*.onnx")), ids=lambda path: path.stem)
+def test_recorded_files_give_the_recorded_outputs(path):
+    recorded = load_file(path.with_suffix(".safetensors"))
+    Y = from_onnx(path).run(recorded["X"])[-len(recorded["Y"]) :]
+    np.testing.assert_allclose(Y, recorded["Y"], rtol=0, atol=TOLERANCE)
+
+
+# what is refused
+
+
+def without(model, name):
+    (tensor,) = (t for t in model.graph.initializer if t.name == name)
+    model.graph.initializer.remove(tensor)
+    return model
+
+
+def changed(model, name, array):
+    without(model, name).graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    return model
+
+
+def gigantic():
+    model = graph(
+        [
+            ("ConstantOfShape", ["size"], ["big"], {}),
+            ("Add", ["X", "big"], ["Y"], {}),
+        ],
+        {"size": np.array([10**6, 10**6])},
+    )
+    return model
+
+
+def cyclic():
+    return graph(
+        [("Add", ["X", "b"], ["a"], {}), ("Relu", ["Y"], ["b"], {}), ("Relu", ["a"], ["Y"], {})], {}
+    )
+
+
+def huge_tensor():
+    model = cell("GRU")
+    model.graph.initializer[0].dims[1] = 10**12
+    return model
+
+
+def external():
+    model = cell("GRU")
+    model.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+    return model
+
+
+M = {"M": np.ones((3, 2), np.float32)}
+REFUSED = [
+    (lambda: b"", "the graph has no output"),
+    (lambda: b"not a model", "not a whole ONNX file"),
+    (lambda: 5, "int, expected a path, bytes or a ModelProto"),
+    (
+        lambda: graph([("Conv", ["X", "M"], ["Y"], {})], M),
+        "node Y (Conv): Conv cannot be streamed; imported are RNN, GRU, LSTM, Gemm, MatMul, Add",
+    ),
+    (lambda: graph([("Loop", ["X", "M"], ["Y"], {})], M), "node Y (Loop): Loop cannot be streamed"),
+    (
+        lambda: graph([("Relu", ["Z"], ["Y"], {})], M),
+        "node Y (Relu): reads 'Z', which nothing gives",
+    ),
+    (cyclic, "reads what comes out of it: the graph has a cycle"),
+    (gigantic, "makes an array of shape [1000000, 1000000], expected at most 4194304 numbers"),
+    (huge_tensor, "W: [1, 1000000000000, 3] numbers of type 1 expected, found what NumPy cannot"),
+    (external, "W: its numbers lie in another file; save the model with them inside"),
+    (
+        lambda: graph([("MatMul", ["X", "M"], ["Y"], {})], M, [("X", None)]),
+        "input X: has shape None",
+    ),
+    (
+        lambda: graph([("MatMul", ["X", "M"], ["Y"], {})], {"M": np.ones((4, 2), np.float32)}),
+        "node Y (MatMul): its matrix has 4 columns, but x has 3",
+    ),
+    (
+        lambda: graph([("Add", ["X", "X"], ["Y"], {})], M),
+        "node Y (Add): joins two ways through the graph; expected a straight line",
+    ),
+    (
+        lambda: graph(
+            [("Reshape", ["X", "s"], ["flat"], {}), ("MatMul", ["flat", "M"], ["Y"], {})],
+            {"s": np.array([1, 15]), "M": np.ones((15, 2), np.float32)},
+            [("X", [5, 1, 3])],
+        ),
+        "node Y (MatMul): its last axis is made of x, x, expected columns alone; a layer over all",
+    ),
+    (lambda: graph([("Softmax", ["X"], ["Y"], {"axis": 0})], M), "goes along axis 0, expected the"),
+    (
+        lambda: cell("GRU", activations=["Sigmoid", "Cosh"]),
+        "Y (GRU): no activation 'Cosh'; there are relu, tanh",
+    ),
+    (lambda: cell("GRU", activations=["Tanh"]), "activations are ['Tanh'], expected 2"),
+    (lambda: cell("RNN", direction="up"), "direction is 'up'"),
+    (
+        lambda: changed(cell("GRU"), "R", np.ones((1, 27, 8), np.float32)),
+        "Y (GRU): W has shape (1, 27, 3), expected (1, 24, 3) for 1 direction of 8 units",
+    ),
+    (
+        lambda: changed(cell("GRU"), "B", np.full((1, 54), np.nan, np.float32)),
+        "Y (GRU): bias_ih holds NaN or infinite weights",
+    ),
+    (
+        lambda: changed(cell("GRU"), "initial_h", np.eye(2, 9, dtype=np.float32)[None]),
+        "initial_h differs among the batch; here each stream begins alike",
+    ),
+    (lambda: without(cell("GRU"), "W"), "reads 'W', which nothing gives"),
+]
+
+
+@pytest.mark.parametrize(("make", "text"), REFUSED, ids=[text[:40] for _, text in REFUSED])
+def test_what_cannot_be_streamed_is_refused_by_name(make, text):
+    with pytest.raises(FormatError, match=re.escape(text)):
+        model = make()
+        try:
+            from_onnx(model)
+        except FormatError as error:
+            assert str(error).startswith("the ONNX model: ")
+            raise
+
+
+def test_errors_name_the_file(tmp_path):
+    (tmp_path / "net.onnx").write_bytes(b"not a model")
+    with pytest.raises(FormatError, match=re.escape(f"{tmp_path / 'net.onnx'}: not a whole ONNX")):
+        from_onnx(tmp_path / "net.onnx")
+    with pytest.raises(FileNotFoundError):
+        from_onnx(tmp_path / "absent.onnx")
+
+
+def test_without_the_package_it_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ImportError, match="reading ONNX needs the onnx package: pip install onnx"):
+        from_onnx(b"")
+
+
+@given(st.data())
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_damaged_file_is_refused_or_gives_a_network(data):
+    content = bytearray(cell("LSTM", H=2).SerializeToString())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(content) - 1))
+        content[at] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(content)))
+    try:
+        from_onnx(bytes(content[:cut] if data.draw(st.booleans()) else content)).run(
+            np.ones((2, 3))
+        )
+    except (FormatError, ValueError) as error:
+        assert isinstance(error, FormatError) or "X has shape" in str(error)
