@@ -155,8 +155,13 @@ class Hub:
                 self._pictures[id] = on_the_wire(key, picture, id, self.rings[id].count - 1)
 
     def go_on(self, groups: Iterable[Group]) -> None:
-        """Streams of these groups have been read before, though nothing was published yet."""
-        self._texts.go_on(groups)
+        """Streams of these groups have been read before, up to what is remembered of them."""
+        for group in groups:
+            for key in group.bank if group.writes else ():
+                name = str(key)
+                id = self._ids.get(name)
+                seq = -1 if id is None else self.rings[id].count - 1
+                self._texts.go_on(id, name, seq, group.bank[key])
 
     def was_reset(self, key: str) -> None:
         """The state of a stream was put back to the initial one, after all that was published."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -29,11 +29,13 @@ class Texts:
         self._before: dict[str, NDArray[Any]] = {}  # by key, of streams that go on
         self._writings: dict[Hashable, Writing] = {}
 
-    def go_on(self, groups: Iterable[Group]) -> None:
-        """The streams of these groups do not begin in the initial state."""
-        for group in groups:
-            if group.writes:
-                self._before |= {str(key): group.bank[key] for key in group.bank}
+    def go_on(self, stream: int | None, key: str, seq: int, state: NDArray[Any]) -> None:
+        """A stream, perhaps not added yet, is in `state`; from where before, nobody knows."""
+        if stream is None:
+            self._before[key] = state
+        else:
+            self._states.forget(stream)
+            self._states.keep(stream, seq, state)
 
     def add(self, stream: int, key: str, group: Group) -> None:
         """A new stream, of any kind."""

@@ -47,6 +47,11 @@ class States:
         while self.bytes > self.budget_bytes and len(self._ages) > 1:
             self.bytes -= self._of[self._ages.popleft()].popleft()[1].nbytes
 
+    def forget(self, stream: int) -> None:
+        """Give up all states of a stream."""
+        self.bytes -= sum(state.nbytes for _, state in self._of.pop(stream, ()))
+        self._ages = deque(other for other in self._ages if other != stream)
+
     def before(self, stream: int, seq: int) -> tuple[int, NDArray[Any]] | None:
         """The newest state at or before sample `seq` with its own number, if one is kept."""
         kept = self._of.get(stream, ())

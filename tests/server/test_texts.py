@@ -14,7 +14,7 @@ import streamrnn as srnn
 from streamrnn.learner import Learner
 from streamrnn.optimizers import Adam
 from streamrnn.step import allocate, initial
-from streamrnn.streams import Pipeline, Rule
+from streamrnn.streams import Pipeline, Result, Rule
 from streamrnn.streams.groups import STATE_EVERY
 from streamrnn.text import Reader
 from streamrnn.vocabulary import Vocabulary
@@ -229,6 +229,25 @@ def test_a_stream_that_goes_on_after_a_restart_is_written_on_from_its_state():
     assert found == likeliest(before + tokens, 10)
 
 
+def test_of_what_was_remembered_only_the_newest_place_is_written_on():
+    pipeline, hub, tokens = served(0)
+    results: list[Result] = []
+    pipeline.sink(results.append)
+    tokens = [1, 4, 0, 3, 2, 2]
+    for token in tokens:
+        pipeline.take("text", [token])
+    pipeline.flush()
+    again = Hub(epoch=8, name="test", server="", started=0.0, ring_bytes=1 << 20)
+    (result,) = results
+    again.remember(100, result)
+    again.go_on(pipeline.groups)
+    viewer = again.join()
+    with pytest.raises(p.ProtocolError, match="expected a sample of text from 105 to 105, got 104"):
+        say(again, viewer, p.Write(stream=0, after=104))
+    say(again, viewer, p.Write(stream=0, after=105, temperature=0, length=10))
+    assert [t for m in written(again, viewer) for t in m.tokens] == likeliest(tokens, 10)
+
+
 def test_states_give_way_to_newer_ones_when_they_take_too_many_bytes():
     state = np.zeros((), READER.layout)
     states = States(budget_bytes=3 * state.nbytes)
@@ -240,6 +259,8 @@ def test_states_give_way_to_newer_ones_when_they_take_too_many_bytes():
     assert states.oldest(0, 0) == 255 and states.oldest(0, 300) == 511
     states.keep(1, 0, state)  # of the same place: instead of the one before
     assert states.bytes == 3 * state.nbytes
+    states.forget(0)
+    assert states.bytes == state.nbytes and states.before(0, 600) is None
 
 
 def test_a_network_that_learns_writes_what_it_has_learned_and_learns_nothing_from_it():
