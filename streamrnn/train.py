@@ -117,7 +117,7 @@ def fit(
 
     bar = Bar(shown=progress if progress is not None or callback is None else False)
     clock, saved, diverged = Clock(), time.monotonic(), False
-    history.stopped = "epochs"
+    history.stopped = "patience" if _patience_over(history, patience) else "epochs"
     try:
         with Interrupt() as interrupt:
             while position.epoch < epochs and history.stopped == "epochs":
@@ -145,7 +145,7 @@ def fit(
                     save()  # as it is within the epoch, before that is judged like a whole one
                 _judge(history, position, trainer, unseen, best)
                 position.next_epoch()
-                if history.stopped == "epochs" and _since_best(history) >= (patience or np.inf):
+                if history.stopped == "epochs" and _patience_over(history, patience):
                     history.stopped = "patience"
                 if ended:
                     save()
@@ -158,6 +158,7 @@ def fit(
         ) from None
     finally:
         bar.close()
+        trainer.close()
         newest = trainer.good if diverged else trainer.p
         trainer.assign(best if history.validation else newest)
     return history
@@ -180,7 +181,10 @@ def mean_loss(
     """
     measure = loss_named(loss, model, quantiles)
     data = Batches(model, examples(model, inputs, targets, mode, measure), batch_size, 200)
-    return Trainer(model, measure, Adam(), data, data, threads=threads).mean_loss(data)
+    trainer = Trainer(model, measure, Adam(), data, data, threads=threads)
+    loss_of_all = trainer.mean_loss(data)
+    trainer.close()
+    return loss_of_all
 
 
 class Clock:
@@ -226,10 +230,10 @@ def _judge(
     history.validation.append(loss)
 
 
-def _since_best(history: History) -> int:
-    """Epochs since the best validation loss."""
+def _patience_over(history: History, patience: int | None) -> bool:
+    """Whether the best validation loss is `patience` epochs ago."""
     scores = history.validation
-    return len(scores) - 1 - scores.index(min(scores)) if scores else 0
+    return bool(scores) and len(scores) - 1 - scores.index(min(scores)) >= (patience or np.inf)
 
 
 def _split(

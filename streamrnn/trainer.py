@@ -129,6 +129,11 @@ class Trainer:
         each = map if self.pool is None else self.pool.map
         return list(each(work, *arguments))
 
+    def close(self) -> None:
+        """End the threads."""
+        if self.pool is not None:
+            self.pool.shutdown()
+
     @property
     def states(self) -> list[Array]:
         """What the streams of the minibatch remember, (batch_size, ...) each; may be assigned."""

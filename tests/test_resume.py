@@ -82,6 +82,16 @@ def test_a_finished_training_is_not_repeated_but_may_be_extended(tmp_path):
     assert bits(again) == bits(whole)
 
 
+def test_a_training_that_lost_patience_does_not_go_on(tmp_path):
+    noise = np.random.default_rng(0).normal(size=(2, 10, 8, 1))
+    settings = {"validation": (noise[1], noise[0]), "patience": 1, "epochs": 100}
+    settings |= {"checkpoint": tmp_path / "training.safetensors", "optimizer": srnn.Adam(lr=0.03)}
+    models = [srnn.LSTM(1, 16, 1) for _ in range(2)]
+    histories = [srnn.fit(model, noise[0], noise[1], **settings) for model in models]
+    assert histories[0].stopped == "patience" and histories[0] == histories[1]
+    assert bits(models[0]) == bits(models[1])
+
+
 def test_an_interrupted_training_goes_on_in_the_middle_of_its_epoch(tmp_path):
     path = tmp_path / "training.safetensors"
     stopped, whole = srnn.GRU(1, 8, 1), srnn.GRU(1, 8, 1)
