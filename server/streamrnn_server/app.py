@@ -174,6 +174,7 @@ class Server:
             await asyncio.wait({closed}, timeout=0.1)
         self.pipeline.flush()  # what senders said to the last
         await self.pipeline.settled()
+        self.pipeline.stop()
         if self.recorder is not None and self.live:
             await asyncio.to_thread(self.recorder.close)
         log.info("stopped after %d samples", self.pipeline.samples)
@@ -202,6 +203,7 @@ class Server:
             await in_thread(self.recorder.recover)
             self._remember(self.recorder)
             self.hub.go_on(self.pipeline.groups)
+            self.pipeline.flush()  # what waited for earlier samples may have waited long enough
         self.compiling = False
         for make in self._make_sources:
             source = make()

@@ -158,7 +158,10 @@ def _rule(
             raise Wrong(f"{place}.{name}", f"goes not with {runs[0]}; leave it out")
     if runs[0] == "text":
         reader = _loaded(f"{place}.text", load_reader, folder / str(table.text))
-        return Rule(table.match, lambda channels: reader, ("token",), kind="tokens")
+        token = ("token",)
+        return Rule(
+            table.match, lambda channels: reader, token, kind="tokens", lateness=table.lateness
+        )
 
     channels = table.channels
     make = _step_maker(place, runs[0], table, folder, steps)
@@ -184,7 +187,9 @@ def _rule(
             _check_count(f"{place}.outputs", _made(place, make, channels).outputs, len(outputs))
     elif channels is not None:
         _made(place, make, channels)
-    return Rule(table.match, make, channels, units, target, outputs=outputs)
+    return Rule(
+        table.match, make, channels, units, target, outputs=outputs, lateness=table.lateness
+    )
 
 
 def _step_maker(

@@ -125,6 +125,10 @@ class StreamsTable(msgspec.Struct, frozen=True, kw_only=True):
     step: Annotated[
         Text | None, Meta(description="a name in `steps` of run(config, steps={...})")
     ] = None
+    lateness: Annotated[
+        Annotated[float, Meta(ge=0)],
+        Meta(description="seconds for which samples may come out of order; 0: used as they come"),
+    ] = 0.0
     horizon: Annotated[
         Annotated[int, Meta(ge=1, le=1000)] | None,
         Meta(description="samples ahead, for detect and forecast; default 12"),

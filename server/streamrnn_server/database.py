@@ -7,13 +7,14 @@ import secrets
 import sqlite3
 from pathlib import Path
 
-VERSION = 2
+VERSION = 3
 APPLICATION = 0x73726E6E  # "srnn", so that no other SQLite file is taken for a journal
 PAGE_BYTES = 1 << 13
 
 # streams.left_log  so many of its samples are in chunks, or were there before they were too old
 # streams.began     after so many its state was new
 # chunks.low, high  f32: the smallest and largest of each column of x and y
+# waiting, late     samples that wait for earlier ones, and those that came too late; x is f64
 SCHEMA = """
 CREATE TABLE groups (
     id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE,
@@ -32,6 +33,12 @@ CREATE TABLE chunks (
     packed INTEGER NOT NULL, low BLOB NOT NULL, high BLOB NOT NULL, body BLOB NOT NULL);
 CREATE UNIQUE INDEX chunks_of_stream ON chunks (stream, first, n, t0, t1);
 CREATE INDEX chunks_by_age ON chunks (arrived);
+CREATE TABLE waiting (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL, channels TEXT NOT NULL, t REAL NOT NULL,
+    x BLOB NOT NULL, arrived REAL NOT NULL);
+CREATE TABLE late (
+    key TEXT NOT NULL, channels TEXT NOT NULL, t REAL NOT NULL, x BLOB NOT NULL,
+    arrived REAL NOT NULL);
 CREATE TABLE marks (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
@@ -42,6 +49,14 @@ MIGRATIONS = {
 ALTER TABLE streams ADD COLUMN left_log INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE chunks ADD COLUMN low BLOB NOT NULL DEFAULT x'';
 ALTER TABLE chunks ADD COLUMN high BLOB NOT NULL DEFAULT x'';
+""",
+    2: """
+CREATE TABLE waiting (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL, channels TEXT NOT NULL, t REAL NOT NULL,
+    x BLOB NOT NULL, arrived REAL NOT NULL);
+CREATE TABLE late (
+    key TEXT NOT NULL, channels TEXT NOT NULL, t REAL NOT NULL, x BLOB NOT NULL,
+    arrived REAL NOT NULL);
 """,
 }
 

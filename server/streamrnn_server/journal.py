@@ -32,6 +32,7 @@ from streamrnn_server.database import JournalError, locked, opened, opened_to_re
 if TYPE_CHECKING:
     from streamrnn.streams.commit import Commit
     from streamrnn.streams.groups import Group, Result
+    from streamrnn.streams.lateness import Held, Waiting
 
 FILE = "journal.sqlite"
 LOCK = "lock"
@@ -141,6 +142,7 @@ class Journal:
                 self._db.executemany(
                     "INSERT OR REPLACE INTO marks VALUES (?, ?)", commit.marks.items()
                 )
+            self._wait(commit.waiting)
             self._db.execute("COMMIT")
         except BaseException as error:
             self._roll_back(error)
@@ -163,6 +165,18 @@ class Journal:
             (group, len(ids), batch.arrived, width, body),
         )
         self._last = row.lastrowid or 0
+
+    def _wait(self, waiting: Waiting) -> None:
+        freed = [(held.id,) for held in waiting.freed]
+        new = [(held.id, *_held(held)) for held in waiting.new.values()]
+        self._db.executemany("DELETE FROM waiting WHERE id = ?", freed)
+        self._db.executemany(
+            "INSERT INTO waiting (id, key, channels, t, x, arrived) VALUES (?, ?, ?, ?, ?, ?)", new
+        )
+        self._db.executemany(
+            "INSERT INTO late (key, channels, t, x, arrived) VALUES (?, ?, ?, ?, ?)",
+            map(_held, waiting.late),
+        )
 
     def _group(self, group: Group, new: dict[str, tuple[int, Kind]]) -> int:
         id = self.group_ids.get(group.identity)
@@ -250,6 +264,11 @@ class Journal:
         for _, part in log(self._db, self.kinds):
             counts += np.bincount(part.ids, minlength=len(counts))  # type: ignore[arg-type]
         return counts
+
+
+def _held(held: Held) -> tuple[object, ...]:
+    x = np.array(held.x, "<f8").tobytes()
+    return held.key, json.dumps(held.group.channels), held.t, x, held.arrived
 
 
 def log(db: sqlite3.Connection, kinds: Mapping[int, Kind]) -> Iterator[tuple[int, Columns]]:

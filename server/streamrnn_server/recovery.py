@@ -6,9 +6,11 @@ in batches as large as can be, and the states are those that the samples would h
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +19,10 @@ from numpy.typing import NDArray
 from streamrnn.kernels.jit import fingerprint
 from streamrnn.step import flat
 from streamrnn.streams import Batch, Group, Pipeline, Refused
+from streamrnn.streams.lateness import Held
 from streamrnn_server import columns, snapshots
 from streamrnn_server.columns import Columns
+from streamrnn_server.history import History
 from streamrnn_server.journal import Journal, chunks, log
 
 logger = logging.getLogger(__name__)
@@ -62,11 +66,35 @@ def recover(pipeline: Pipeline, journal: Journal) -> Recovered:
         if len(y) == len(part.y):
             same = (y.view(np.uint32) == part.y.view(np.uint32)) | (np.isnan(y) & np.isnan(part.y))
             differing += int((~same.all(axis=1)).sum())
+    _wait_on(pipeline, journal, groups)
     if differing:
         logger.warning("%d of %d folded predictions are not as recorded", differing, folded)
     left_out = len(keys) - len(groups)
     seconds = time.perf_counter() - begin
     return Recovered(len(groups), folded, differing, len(anew), left_out, seconds)
+
+
+def _wait_on(pipeline: Pipeline, journal: Journal, groups: dict[int, Group]) -> None:
+    """Samples that waited for earlier ones wait on."""
+    ordered = [key for key, r in journal.streams.items() if r.id in groups]
+    if any(groups[journal.streams[key].id].rule.lateness for key in ordered):
+        with History(journal.folder) as past:
+            for key, parts in past.newest(1):
+                for part in parts:
+                    pipeline.reorder.was_used(key, float(part.samples.t[-1]))
+    with closing(journal.read()) as db:
+        query = "SELECT id, key, channels, t, x, arrived FROM waiting ORDER BY id"
+        for id, key, channels, t, x, arrived in db.execute(query):
+            try:
+                group = pipeline.admit(key, tuple(json.loads(channels)))
+                if 8 * len(group.channels) != len(x):
+                    error = f"expected {len(group.channels)} channels, recorded are {len(x) // 8}"
+                    raise Refused("channels", key, error)
+            except Refused as refused:
+                logger.warning("a sample that waited is left out: %s", refused)
+                continue
+            values = np.frombuffer(x, "<f8").tolist()
+            pipeline.reorder.go_on(Held(id, group, key, t, values, arrived))
 
 
 def _admitted(pipeline: Pipeline, journal: Journal) -> dict[int, Group]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from streamz import Stream
 
 from streamrnn.streams.groups import Group, Result
+from streamrnn.streams.lateness import Waiting
 from streamrnn.streams.refused import Refusals, failed
 
 
@@ -20,10 +21,12 @@ class Commit(NamedTuple):
 
     results  in order
     marks    by name, how far a sender or source had been read when this was flushed
+    waiting  what changed of samples that wait for earlier ones
     """
 
     results: Sequence[Result]
     marks: Mapping[str, int]
+    waiting: Waiting = Waiting({}, (), ())
 
 
 Write = Callable[[Commit], "Future[None]"]

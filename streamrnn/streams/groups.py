@@ -36,6 +36,7 @@ class Rule:
     outputs   what each column of y means; None: what the step says itself
     mode      when the step reads x and when its y counts: the page draws that shape
     picture   draws an image or points for the page (picture.py)
+    lateness  seconds for which samples may come out of order (lateness.py); 0: used as they come
     """
 
     match: str
@@ -47,6 +48,7 @@ class Rule:
     outputs: tuple[Output, ...] | None = None
     mode: Mode = "synced"
     picture: Draw | None = None
+    lateness: float = 0.0
 
     def units_of(self, channels: tuple[str, ...]) -> tuple[str, ...]:
         """The unit of each of `channels`, "" where it has none."""

@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -30,6 +30,7 @@ from streamrnn.streams.batch import (
 )
 from streamrnn.streams.commit import Commit, Commits, Results, Write
 from streamrnn.streams.groups import Group, Result, Rule
+from streamrnn.streams.lateness import Reorder
 from streamrnn.streams.refused import LastRefused, Refusals, Refused, failed, shown
 
 FLUSH_ROWS = 4096  # so many pending samples don't wait for the tick
@@ -64,6 +65,7 @@ class Pipeline:
     groups   in order of their ids
     watched  keys of streams that somebody looks at: their hidden units come with every sample
     marks    by name, as of the last flush that is done
+    reorder  samples that wait for earlier ones
     halted   why nothing is taken at present; "" as long as it is
     halts    how often that has been so
     samples  how many were predicted
@@ -97,6 +99,7 @@ class Pipeline:
         self._resets: dict[str, Group] = {}  # after what is pending
         self._resetting: dict[str, Group] = {}  # after the commit that is on its way
         self._marks: dict[str, int] = {}
+        self.reorder = Reorder()
         self._group_of: dict[str, Group] = {}
         self._group_by: dict[tuple[Rule, Channels], Group] = {}
         self._steps: dict[tuple[Rule, Channels], Step] = {}
@@ -105,6 +108,7 @@ class Pipeline:
         self._due = False  # they are to be flushed as soon as the commit before them is done
         self._arrived = math.nan
         self._timer: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.TimerHandle | None = None
 
     # in
 
@@ -127,7 +131,10 @@ class Pipeline:
         except Refused as refused:
             self.refuse(refused)
             raise
-        self._pending_of(group).add(key, when, row)
+        if group.rule.lateness:
+            self._hold(group, key, when, row, now)
+        else:
+            self._pending_of(group).add(key, when, row)
         self._wake(1, now)
 
     def take_batch(self, batch: Batch) -> int:
@@ -166,7 +173,12 @@ class Pipeline:
                 continue
             own_keys = list(keys) if len(rows) == len(keys) else [keys[n] for n in rows.tolist()]
             own_x = group.in_order(batch.channels, x[rows])
-            self._pending_of(group).extend(own_keys, t[rows], own_x)
+            if group.rule.lateness:
+                now = time.time()
+                for key, when, row in zip(own_keys, t[rows].tolist(), own_x.tolist(), strict=True):
+                    self._hold(group, key, when, row, now)
+            else:
+                self._pending_of(group).extend(own_keys, t[rows], own_x)
             taken += len(rows)
         if taken:
             self._wake(taken, time.time())
@@ -228,7 +240,7 @@ class Pipeline:
 
     def settled(self) -> "asyncio.Future[str]":
         """Done when what has been taken is durable: "", or why it is not, and was given up."""
-        return self._commits.settled(bool(self._pending or self._marks))
+        return self._commits.settled(bool(self._waiting or self._marks))
 
     @property
     def busy(self) -> bool:
@@ -255,6 +267,8 @@ class Pipeline:
         self._due = self._commits.busy
         if self._due:
             return
+        for sample in self.reorder.release(time.time()):
+            self._pending_of(sample.group).add(sample.key, sample.t, sample.x)
         pending, self._pending, self._waiting = self._pending, {}, 0
         held = self._results.held
         begin = time.perf_counter()
@@ -269,12 +283,21 @@ class Pipeline:
         self.spent_s += time.perf_counter() - begin
         marks, self._marks = self._marks, {}
         self._resetting, self._resets = self._resets, {}
-        if held is not None and (pending or marks):
+        if held is not None and (pending or marks or self.reorder):
             self._results.held = []
-            self._commits.begin(Commit(held, marks), pending)
+            self._commits.begin(Commit(held, marks, self.reorder.begin()), pending)
         else:
             self.marks |= marks
+            self.reorder.begin()
             self._reset()
+        self._set_alarm()
+
+    def stop(self) -> None:
+        """Flush no more by the clock."""
+        for handle in (self._timer, self._alarm):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._alarm = None
 
     def fold(self, group: Group, batch: Batch) -> list[Result]:
         """Advance by samples of the past, whose predictions concern nobody but the caller."""
@@ -288,6 +311,7 @@ class Pipeline:
 
     def _committed(self, commit: Commit) -> None:
         self.marks |= commit.marks
+        self.reorder.done()
         for result in commit.results:
             self._results.publish(result)
         self._reset()
@@ -312,6 +336,7 @@ class Pipeline:
         given_up = sum(len(result.batch.keys) for result in commit.results) + self._waiting
         self._pending, self._waiting, self._due, self._marks = {}, 0, False, {}
         self._resets, self._resetting = {}, {}
+        self.reorder.give_up()
         self.halts += 1
         self.halted = f"nothing is taken, for the journal cannot be written: {why}"
         self.refuse(Refused("journal", "journal", f"cannot be written: {why}", given_up))
@@ -418,6 +443,28 @@ class Pipeline:
             except RuntimeError:
                 return
             self._timer = loop.call_later(self.tick_s, self.flush)
+
+    def _hold(self, group: Group, key: str, t: float, row: Sequence[float], arrived: float) -> None:
+        if not self.reorder.take(group, key, t, row, arrived):
+            used = self.reorder.used_before(key)
+            error = (
+                f"its time {t:.15g} is before {used:.15g}, which has been used; it is kept apart"
+            )
+            self.refuse(Refused("late", key, error))
+
+    def _set_alarm(self) -> None:
+        """Flush again when the next sample has waited long enough."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        deadline = self.reorder.deadline
+        if deadline is None:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        self._alarm = loop.call_later(max(0.0, deadline - time.time()) + self.tick_s, self.flush)
 
     def _parts(self, group: Group, batch: Batch) -> Iterator[Batch]:
         """The batch in events: a watched stream that repeats goes in rounds, to look in between."""

@@ -247,6 +247,43 @@ def test_streams_that_no_rule_serves_are_left_out_and_come_back(tmp_path):
     run.die()
 
 
+def test_samples_that_waited_for_earlier_ones_wait_on_after_a_crash(tmp_path):
+    rule = Rule("*", lambda channels: Leaky(1), lateness=1000.0)
+    run = Run(tmp_path, rule)
+    for t in (5100.0, 5050.0, 5080.0):
+        run.pipeline.take("a", [t], t)
+        run.pipeline.flush()
+    assert run.told == [] and run.journal.last == 0
+    run.die()
+    run = Run(tmp_path, rule)
+    run.pipeline.take("a", [6085.0], 6085.0)
+    run.pipeline.flush()
+    assert [x for _, x, _ in run.told] == [[5050.0], [5080.0]]
+    run.die()
+    run = Run(tmp_path, rule)
+    run.pipeline.take("a", [5060.0], 5060.0)  # before 5080, which was used before the crash
+    run.pipeline.take("a", [6300.0], 6300.0)
+    run.pipeline.flush()
+    assert [x for _, x, _ in run.told] == [[5100.0]]
+    assert run.pipeline.refused == {"late": 1}
+    with closing(run.journal.read()) as db:
+        ((key, t, x),) = db.execute("SELECT key, t, x FROM late").fetchall()
+        waiting = [t for (t,) in db.execute("SELECT t FROM waiting ORDER BY t")]
+    assert (key, t, np.frombuffer(x).tolist()) == ("a", 5060.0, [5060.0])
+    assert waiting == [6085.0, 6300.0]
+    run.die()
+
+
+def test_a_sample_that_waited_and_fits_no_more_is_left_out(tmp_path, caplog):
+    run = Run(tmp_path, Rule("*", lambda channels: Leaky(1), lateness=1000.0))
+    run.take([("a", [1.0])])
+    run.die()
+    run = Run(tmp_path, Rule("*", lambda channels: Leaky(2), ("temp", "load")))
+    assert "a: expected 2 channels, recorded are 1" in caplog.text
+    assert run.take([("a", [1.0, 2.0])])
+    run.die()
+
+
 def test_a_journal_has_one_server_at_a_time(tmp_path):
     run = Run(tmp_path)
     with pytest.raises(JournalError) as error:
@@ -265,7 +302,7 @@ def test_a_journal_has_one_server_at_a_time(tmp_path):
         ("PRAGMA application_id = 7", "{} is not a journal of streamrnn"),
         (
             "PRAGMA user_version = 99",
-            "{} is written in version 99, this streamrnn reads up to 2; install a newer one",
+            "{} is written in version 99, this streamrnn reads up to 3; install a newer one",
         ),
     ],
 )
