@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TextIO
 from streamrnn.layers import Array
 
 EVERY_S = 0.2
+WIDTH = 5  # of the bar
 
 
 class Report(NamedTuple):
@@ -62,24 +63,21 @@ class Bar:
 
 
 def line(report: Report) -> str:
-    """What the bar shows.
+    """What the bar shows, the time first, where a narrow terminal cuts the end off.
 
     >>> line(Report(1, 10, 30, 200, 1.5, 1.75, 81234.5, 75.2, {}))
-    ' 15% █▌         epoch 2/10, loss 1.5000, validation 1.7500, 81,234 samples/s, 0:01:15 left'
+    ' 15% ▊     0:01:15 left, epoch 2/10, loss 1.5000, validation 1.7500, 81,234 samples/s'
     """
     share = report.update / report.updates
-    tenths, rest = divmod(int(share * 80), 8)
-    bar = ("█" * tenths + (" ▏▎▍▌▋▊▉"[rest] if rest else "")).ljust(10)
+    whole, rest = divmod(int(share * 8 * WIDTH), 8)
+    bar = ("█" * whole + (" ▏▎▍▌▋▊▉"[rest] if rest else "")).ljust(WIDTH)
     left = int(report.seconds_left)
-    validation = (
-        ""
-        if report.validation_loss != report.validation_loss
-        else f"validation {report.validation_loss:.4f}, "
-    )
+    known = report.validation_loss == report.validation_loss
+    validation = f"validation {report.validation_loss:.4f}, " if known else ""
     return (
-        f"{share:4.0%} {bar} epoch {report.epoch + 1}/{report.epochs}, loss {report.loss:.4f}, "
-        f"{validation}{report.samples_per_s:,.0f} samples/s, "
-        f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left"
+        f"{share:4.0%} {bar} {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left, "
+        f"epoch {report.epoch + 1}/{report.epochs}, loss {report.loss:.4f}, "
+        f"{validation}{report.samples_per_s:,.0f} samples/s"
     )
 
 

@@ -12,7 +12,7 @@ HALF = Report(0, 2, 10, 20, 1.25, float("nan"), 1234.5, 3725.0, {})
 
 
 def test_the_line_tells_share_losses_rate_and_time_left():
-    expected = " 50% █████      epoch 1/2, loss 1.2500, 1,234 samples/s, 1:02:05 left"
+    expected = " 50% ██▌   1:02:05 left, epoch 1/2, loss 1.2500, 1,234 samples/s"
     assert line(HALF) == expected
     assert "validation 0.5000" in line(HALF._replace(validation_loss=0.5))
 
