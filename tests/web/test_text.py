@@ -153,3 +153,13 @@ def test_units_that_follow_something_are_listed_and_choose_themselves(
     expect(page).to_have_url(re.compile(f"unit={unit}$"))
     expect(page.locator("#unit-about")).to_contain_text(f"unit {unit}")
     expect(page.locator("#units p")).to_have_text(["layer 1, 16 units", "layer 2, 16 units"])
+
+
+def test_on_a_phone_the_newest_text_is_in_view(
+    served: Served, open_page: Callable[..., Any]
+) -> None:
+    send(served, "text/phone")
+    page = open_page(served.url + "/#stream=text/phone", viewport={"width": 390, "height": 844})
+    expect(page.locator("#token-pane .text-line").nth(23)).to_be_in_viewport()
+    height = page.locator("#token-pane").bounding_box()["height"]
+    assert abs(height - 0.4 * 844) < 1  # whole pixels
