@@ -1,4 +1,4 @@
-"""Commands on a journal: export, replay, backup, restore. Each may run beside its server."""
+"""Commands on a journal. All but warm may run beside its server."""
 
 from __future__ import annotations
 
@@ -100,6 +100,36 @@ def replay(
             file = stack.enter_context(output.open("wb"))
             to.export(told(), list(dict.fromkeys(channels + outputs)), file, format)  # type: ignore[arg-type]
     _table([(key, then.of(key), now.of(key)) for key in groups])
+
+
+def warm(
+    config: Annotated[Path, typer.Argument(help="what runs, as for serve; its server is stopped")],
+    files: Annotated[
+        list[Path], typer.Argument(help="CSV or NDJSON, in order; as for a replay source")
+    ],
+    stream: Annotated[
+        str, typer.Option(help="of lines that name none; default: the file's name")
+    ] = "",
+) -> None:
+    """Load recordings into the journal as fast as it goes, so that a server begins with their past.
+
+    Ctrl+C ends it; all that was loaded stays.
+    """
+    import asyncio
+
+    from streamrnn_server.build import build
+    from streamrnn_server.warm import warmed
+
+    with _told():
+        server = build(config)
+        if server.recorder is None:
+            _fail(f"{config}: has no [journal] table, so nothing would stay")
+        loaded = asyncio.run(warmed(server.pipeline, server.recorder, files, stream or None))
+    for line in loaded.problems:
+        err.print(line, style="red", markup=False)
+    out.print(f"{loaded.samples} samples in {loaded.seconds:.1f} s")
+    if loaded.problems:
+        raise typer.Exit(1)
 
 
 def backup(

@@ -21,6 +21,7 @@ from streamrnn_server.history import History
 from streamrnn_server.played import Errors, folded, groups_of
 from typer.testing import CliRunner
 
+import streamrnn as srnn
 from streamrnn.streams import Pipeline, Rule
 from tests.leaky import Leaky
 from tests.server.test_compaction import recorded, turn
@@ -279,4 +280,44 @@ def test_the_past_can_be_played_on_a_page(tmp_path):
     assert server.sources[0].state in ("running", "ended")
     assert [server.hub.rings[n].count for n in range(2)] == [30, 30]
     assert run.journal.counts.tolist() == [30, 30]  # nothing was recorded
+    run.die()
+
+
+def test_recordings_are_loaded_before_a_server_begins(tmp_path):
+    config = tmp_path / "plant.toml"
+    config.write_text(CONFIG)
+    values = [n % 5 + n / 7 for n in range(3000)]
+    lines = [f"2026-01-01T00:{n // 60:02}:{n % 60:02},{v}" for n, v in enumerate(values)]
+    one, two, bad = tmp_path / "pump.csv", tmp_path / "fan.csv", tmp_path / "bad.csv"
+    one.write_text("time,value\n" + "\n".join(lines[:2000]))
+    two.write_text("time,value\n" + "\n".join(lines[2000:]))
+    bad.write_text("time,value\n2026-01-01,hot\n2026-01-02,1.5")
+
+    def command(*words):
+        return CliRunner().invoke(app, [str(word) for word in words])
+
+    done = command("warm", config, one, two, "--stream", "pump")
+    assert (done.exit_code, done.stdout.startswith("3000 samples in ")) == (0, True)
+    done = command("warm", config, bad)
+    assert (done.exit_code, done.stdout.startswith("1 samples in ")) == (1, True)
+    assert "refused: value 1; last: " in done.stderr
+    run = Run(tmp_path / "journal", Rule("*", lambda channels: srnn.Forecaster(1, 0, 2)))
+    assert (run.recovered.folded, run.recovered.anew) == (0, 0)
+    told = run.take([("pump", [1.0])])
+    want = uninterrupted(
+        [("pump", [v]) for v in [*values, 1.0]], Rule("*", lambda c: srnn.Forecaster(1, 0, 2))
+    )
+    assert told == want["pump"][-1:]
+    run.die()
+
+
+def test_loading_needs_a_journal_and_a_server_that_is_stopped(tmp_path):
+    config = tmp_path / "plant.toml"
+    config.write_text(CONFIG.replace("[journal]", ""))
+    done = CliRunner().invoke(app, ["warm", str(config), "x.csv"])
+    assert "has no [journal] table, so nothing would stay" in done.stderr.replace("\n", "")
+    config.write_text(CONFIG)
+    run = Run(tmp_path / "journal", LEAKY)
+    done = CliRunner().invoke(app, ["warm", str(config), "x.csv"])
+    assert "is in use by another streamrnn; stop that one" in done.stderr.replace("\n", "")
     run.die()
