@@ -67,18 +67,20 @@ class Detector(Learner):
         state["detect"][kernel.TAIL] = kernel.TAIL_AT_FIRST
         return state
 
-    def step(self, row: ArrayLike) -> Detection:
+    def step(self, row: ArrayLike, t: float | None = None) -> Detection:
         """Learn from row (channels,), for one channel a number will do, and judge it.
+
+        t   its time in seconds, see `Forecaster.step`
 
         Raises ValueError or TypeError when the row has another shape or is not of numbers.
         """
-        y = self._step(row)
+        y = self._step(row, t)
         score, alarm, reason = y[-3:].tolist()
         return Detection(score, alarm > 0, self.reasons[int(reason)], self._forecast(y))
 
-    def run(self, X: ArrayLike) -> Detections:
-        """Advance by X (T, channels), oldest first; the same bits as T calls of `step`."""
-        y = self._run(X)
+    def run(self, X: ArrayLike, t: ArrayLike | None = None) -> Detections:
+        """Advance by X (T, channels), oldest first, at times t (T,); the bits of T `step` calls."""
+        y = self._run(X, t)
         reasons = tuple(self.reasons[int(code)] for code in y[:, -1])
         return Detections(y[:, -3], y[:, -2] > 0, reasons, self._forecast(y))
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamrnn.kernels import channels, clock, cycle
 from streamrnn.kernels import forecast as kernel
 from streamrnn.step import OneStream, Output, allocate, check_row, check_rows, flat, padded
 
@@ -36,6 +37,27 @@ class Forecast(NamedTuple):
     mean: Array
     lower: Array
     upper: Array
+
+
+class Explanation(NamedTuple):
+    """What carries the newest forecast, and how good forecasts have been; H = horizon.
+
+    members      name -> (H,) its weight; "persistence" is one of them; they add up to 1
+    parts        name -> (H,) change from the present value that these features account for, in
+                 the target's unit: waves, lags, cycle, level, others (channels), curves
+    lags (L, H)  weight of each of the last changes, newest first
+    period       rows of the cycle that is used, 0: none
+    error, persistence (H,)   running mean absolute errors of the forecasts, and of persistence
+    seasonal     the same of the value one period before, NaN without a cycle
+    """
+
+    members: dict[str, Array]
+    parts: dict[str, Array]
+    lags: Array
+    period: int
+    error: Array
+    persistence: Array
+    seasonal: float
 
 
 class Learner(OneStream):
@@ -77,9 +99,11 @@ class Learner(OneStream):
         fields = [*zip(kernel.FIELDS, shapes, strict=True), *self.extra_fields]
         self.layout = padded(fields, np.float64)
         at = np.cumsum([0, *(math.prod(shape) for _, shape in fields)])
-        self._plan = self.target, np.array([R, L, B]), np.array(spans), at, _turn()
+        blank = np.full(self.channels, np.nan)
+        self._plan = self.target, np.array([R, L, B]), np.array(spans), at, _turn(), blank
         self._states = allocate(self.layout, 1)
         self._x, self._y = np.empty((1, self.inputs)), np.empty((1, self.outputs))
+        self._t = np.full(1, np.nan)
         self._flat, self._shape = flat(self._states), (self.channels,)
         self.reset()
 
@@ -97,7 +121,7 @@ class Learner(OneStream):
 
     def advance(self, states: NDArray[Any], rows: NDArray[np.int64], x: Array, y: Array) -> None:
         """Move rows of `states` (S,) by x (N, channels) and write y (N, outputs); see `Step`."""
-        self._advance(*self._plan, flat(states), rows, x, y)
+        self._advance(*self._plan, flat(states), rows, np.full(len(rows), np.nan), x, y)
 
     def initial(self) -> NDArray[Any]:
         """The state of a stream that has not begun, 0-d of `layout`."""
@@ -123,20 +147,81 @@ class Learner(OneStream):
             for ahead in range(1, self.horizon + 1)
         )
 
-    def _step(self, row: ArrayLike) -> Array:
+    def at(self, seconds: ArrayLike) -> Forecast:
+        """The newest forecasts for so many seconds after the newest row, each array (N,).
+
+        Between rows they are interpolated. Raises ValueError where no times were given, or for a
+        time beyond the horizon.
+        """
+        state, after = self._states[0], np.atleast_1d(np.asarray(seconds, np.float64))
+        interval = state["clock"][clock.INTERVAL]
+        reach = self.horizon * interval
+        if not interval > 0:
+            raise ValueError("seconds need an interval: give the rows' times, as step(row, t=...)")
+        if not ((after >= 0) & (after <= reach)).all():
+            raise ValueError(
+                f"seconds are {after.tolist()}, expected 0 to {reach:g}: a horizon of "
+                f"{self.horizon} rows, {interval:g} s apart"
+            )
+        value = state["channels"][self.target, channels.VALUE]
+        ahead = np.column_stack([np.full(3, value), state["now"]])
+        rows = np.arange(self.horizon + 1) * interval
+        return Forecast(*(np.interp(after, rows, line) for line in ahead))
+
+    def explain(self) -> Explanation:
+        """What carries the newest forecast, and how good forecasts have been; see `Explanation`."""
+        state, unit = self._states[0], self._states[0]["ahead"][kernel.UNIT, 0]
+        M = len(kernel.MEMBERS)
+        mix = state["mix"][:M]
+        share = np.concatenate([1.0 - mix.sum(axis=0, keepdims=True), mix])
+        R, L, B = self._plan[1]
+        spans = self._plan[2]
+        W = np.zeros((len(state["f"]), self.horizon))
+        parts = np.split(state["W"], np.cumsum([end - begin for begin, end in spans])[:-1])
+        for weight, part, (begin, end) in zip(share, parts, spans, strict=False):
+            W[begin:end] += weight * part
+        change = unit * W * state["f"][:, None]
+        late = 2 * R + L - 6 + B
+        level = late + 6 + cycle.KNOTS + 1
+        groups = {
+            "waves": slice(0, 2 * R),
+            "lags": [*range(2 * R, 2 * R + L - 6), *range(late, late + 6)],
+            "cycle": slice(late + 6, level),
+            "level": slice(level, level + 2),
+            "others": [*range(2 * R + L - 6, late), *range(level + 2, level + 2 + B)],
+            "curves": slice(level + 2 + B, None),
+        }
+        return Explanation(
+            members=dict(zip((*kernel.MEMBERS, "persistence"), share, strict=True)),
+            parts={name: change[which].sum(axis=0) for name, which in groups.items()},
+            lags=W[[*range(late + 5, late - 1, -1), *range(2 * R, 2 * R + L - 6)]],
+            period=int(state["cycle"][cycle.PERIOD]),
+            error=state["ahead"][kernel.MISS].copy(),
+            persistence=state["ahead"][kernel.STAYED].copy(),
+            seasonal=float(state["cycle"][cycle.NAIVE]) or math.nan,
+        )
+
+    def _step(self, row: ArrayLike, t: float | None) -> Array:
         # A row that is ready is the common case on a live stream, and check_row takes longer than
         # the forecast itself.
         if not (type(row) is np.ndarray and row.dtype == np.float64 and row.shape == self._shape):
             row = check_row(row, self)
         self._x[0] = row
-        self._advance(*self._plan, self._flat, ONE_ROW, self._x, self._y)
+        self._t[0] = math.nan if t is None else t
+        self._advance(*self._plan, self._flat, ONE_ROW, self._t, self._x, self._y)
         y: Array = self._y[0].copy()
         return y
 
-    def _run(self, X: ArrayLike) -> Array:
+    def _run(self, X: ArrayLike, t: ArrayLike | None) -> Array:
         x = check_rows(X, self)
+        times = np.full(len(x), np.nan) if t is None else np.array(t, np.float64)
+        if times.shape != (len(x),):
+            raise ValueError(
+                f"t has shape {times.shape}, expected ({len(x)},): a time for each row"
+            )
         y = np.empty((len(x), self.outputs))
-        self.advance(self._states, np.zeros(len(x), np.int64), x, y)
+        rows = np.zeros(len(x), np.int64)
+        self._advance(*self._plan, self._flat, rows, times, x, y)
         return y
 
     def _forecast(self, y: Array) -> Forecast:
@@ -172,16 +257,19 @@ class Forecaster(Learner):
 
     _advance = staticmethod(kernel.advance)
 
-    def step(self, row: ArrayLike) -> Forecast:
+    def step(self, row: ArrayLike, t: float | None = None) -> Forecast:
         """Learn from row (channels,), for one channel a number will do, then forecast.
+
+        t   its time in seconds. The interval of the rows is learned from it, and where whole rows
+            are lacking they pass as missing, so that lags and cycles stay where they belong.
 
         Raises ValueError or TypeError when the row has another shape or is not of numbers.
         """
-        return self._forecast(self._step(row))
+        return self._forecast(self._step(row, t))
 
-    def run(self, X: ArrayLike) -> Forecast:
+    def run(self, X: ArrayLike, t: ArrayLike | None = None) -> Forecast:
         """Advance by X (T, channels), oldest first; the forecasts of row t in row t, (T, horizon).
 
-        The same bits as T calls of `step`.
+        t (T,) may hold the rows' times in seconds, see `step`. The same bits as T calls of `step`.
         """
-        return self._forecast(self._run(X))
+        return self._forecast(self._run(X, t))

@@ -73,7 +73,7 @@ class Cycle:
     def __init__(self):
         self.values, self.away = [], {}
         self.day = self.period = 0
-        self.usual = self.week = self.week_rows = 0
+        self.usual = self.week = self.week_rows = self.naive = 0
 
     def observe(self, y, unit):
         self.values.append(y)
@@ -98,8 +98,14 @@ class Cycle:
             self.week_rows += 1
             rate = max(1 / self.week_rows, slow)
             self.week += rate * (distance(7 * self.day) - self.week)
+        if 0 < self.period < rows:
+            size = abs(y - v[rows - 1 - self.period])
+            self.naive = running_size(self.naive, size, 1 / Y.NAIVE_RATE, Y.NAIVE_RATE)
         if rows % Y.LOOK == 0:
+            before = self.period
             self.choose(rows)
+            if self.period != before:
+                self.naive = 0
 
     def choose(self, rows):
         found, least, away = 0, math.inf, self.away
@@ -299,11 +305,27 @@ class Forecaster:
         return forecast
 
 
+class Smoothed:
+    def __init__(self):
+        self.now = self.mean = self.variance = 0.0
+
+    def z(self, error, n):
+        self.now = (1 - D.SMOOTH_RATE) * self.now + D.SMOOTH_RATE * error
+        away, deviation = self.now - self.mean, math.sqrt(self.variance)
+        z = away / deviation if deviation > 0 else 0.0
+        if n > D.START:
+            away = clip(away, U.OUTLIER * deviation)
+        rate = max(1 / n, D.SLOW)
+        self.mean += rate * away
+        self.variance = (1 - rate) * self.variance + rate * away**2
+        return z
+
+
 class Detector:
     def __init__(self, channels=1, target=0, horizon=12):
         self.forecaster, self.target = Forecaster(channels, target, horizon), target
         self.low = self.high = None
-        self.smooth = self.mean = self.variance = 0.0
+        self.near, self.far = Smoothed(), Smoothed()
         self.tail, self.peak, self.event, self.t = D.TAIL_AT_FIRST, 0.0, 0, 0
         self.run = self.longest = 0
 
@@ -319,13 +341,13 @@ class Detector:
         if self.t == 1:
             self.low = self.high = y
             return 0.0, False, 0
-        n, miss = self.t - 1, forecaster.miss[0]
-        expected = forecaster.rows[-1]["forecast"][0, 0]
-        error = min(abs(y - expected) / miss, D.WORST) if miss > 0 else 0.0
+        n = self.t - 1
+        near, far = self.error(y, 1), self.error(y, forecaster.H)
         strengths = {
             D.RANGE: D.RANGE_WEIGHT * self.outside(y, channel.size),
-            D.MISSED: D.TAIL_WEIGHT * self.beside_tail(error, n),
-            D.KEEPS_MISSING: D.SMOOTH_WEIGHT * self.smoothed(error, n),
+            D.MISSED: D.TAIL_WEIGHT * self.beside_tail(near, n),
+            D.KEEPS_MISSING: D.SMOOTH_WEIGHT * self.near.z(near, n),
+            D.LOST: D.FAR_WEIGHT * self.far.z(far, n),
         }
         stuck = self.frozen(y == channel.x)
         if n < D.START:
@@ -353,16 +375,12 @@ class Detector:
             return 0.0
         return max(y - high, low - y) / width if width > 0 else math.inf
 
-    def smoothed(self, error, n):
-        self.smooth = (1 - D.SMOOTH_RATE) * self.smooth + D.SMOOTH_RATE * error
-        away, deviation = self.smooth - self.mean, math.sqrt(self.variance)
-        z = away / deviation if deviation > 0 else 0.0
-        if n > D.START:
-            away = clip(away, U.OUTLIER * deviation)
-        rate = max(1 / n, D.SLOW)
-        self.mean += rate * away
-        self.variance = (1 - rate) * self.variance + rate * away**2
-        return z
+    def error(self, y, h):
+        """Of the forecast made h rows ago for y, in units of its running mean."""
+        rows, miss = self.forecaster.rows, self.forecaster.miss[h - 1]
+        if len(rows) < h or rows[-h]["y"] is None or miss == 0:
+            return 0.0
+        return min(abs(y - rows[-h]["forecast"][0, h - 1]) / miss, D.WORST)
 
     def beside_tail(self, error, n):
         tail = self.tail

@@ -329,6 +329,38 @@ def test_the_interval_covers_90_percent(kind):
         assert 0.03 < (y < lower).mean() < 0.07
 
 
+# what it says of itself
+
+
+def test_explains_its_forecast_to_the_last_part():
+    X = weather("temp")[:3000]
+    forecaster = Forecaster(8)
+    ahead = forecaster.run(X).mean[-1]
+    why = forecaster.explain()
+    assert list(why.parts) == ["waves", "lags", "cycle", "level", "others", "curves"]
+    # 24 products each; nothing was clipped in this row
+    np.testing.assert_allclose(X[-1, 0] + sum(why.parts.values()), ahead, rtol=1e-9)
+    np.testing.assert_allclose(sum(why.members.values()), np.ones(12), rtol=1e-12)
+    assert list(why.members)[-1] == "persistence" and why.lags.shape == (LAGS - 14, 12)
+
+
+def test_explains_how_good_it_was():
+    x = np.resize([0.0, 3.0, 7.0, 2.0, 1.0, 9.0, 8.0, 4.0] * 3, 5000)[:, None]
+    x = x + 0.1 * np.random.default_rng(0).normal(size=x.shape)
+    forecaster = Forecaster()
+    ahead = forecaster.run(x).mean
+    why = forecaster.explain()
+    assert why.period % 8 == 0
+    error = abs(ahead[4000:-3, 2] - x[4003:, 0]).mean()
+    stayed = abs(x[4000:-3, 0] - x[4003:, 0]).mean()
+    naive = abs(x[4000 - why.period : -why.period, 0] - x[4000:, 0]).mean()
+    # the last 100 rows or so beside the last 1000
+    assert why.error[2] == pytest.approx(error, rel=0.25)
+    assert why.persistence[2] == pytest.approx(stayed, rel=0.25)
+    assert why.seasonal == pytest.approx(naive, rel=0.25)
+    assert np.isnan(Forecaster().explain().seasonal)
+
+
 # around it
 
 

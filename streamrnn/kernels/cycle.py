@@ -6,7 +6,7 @@ the change itself. Independent changes are sqrt(2) times as far apart as they ar
 nothing periodic is found in a random walk.
 """
 
-from streamrnn.kernels.channels import clip
+from streamrnn.kernels.channels import clip, running_size
 from streamrnn.kernels.jit import inner
 
 RING = 680  # values kept: the week of a stream of 15 minutes is 672 of them
@@ -19,6 +19,7 @@ SURE = 400  # rows after which any period may be chosen; a shorter one after its
 SHORTER = 0.96  # a longer period must be closer than a shorter one by this factor
 BETTER = 0.95  # a new choice must be closer than the old one by this factor
 LOST = 1.05  # a choice is given up where it is farther than the change itself by this factor
+NAIVE_RATE = 1 / 100
 CYCLES = 7  # averaged at most
 DEVIANT = 60.0  # distances, in steps of the target, count at most as this many
 KNOTS = 4
@@ -31,7 +32,8 @@ DAY = 2  # the searched period it comes from: equal, or a seventh
 USUAL = 3  # running mean size of the change over SPAN rows
 WEEK = 4  # distance of seven DAYs
 WEEK_ROWS = 5  # rows it comes from
-SIZE = 6
+NAIVE = 6  # running mean size of what changed since one PERIOD ago
+SIZE = 7
 
 
 @inner
@@ -68,6 +70,10 @@ def observe(y, unit, cycle, ring, away):
         cycle[WEEK_ROWS] += 1.0
         rate = max(1.0 / cycle[WEEK_ROWS], RATE / TURNS)
         cycle[WEEK] += rate * (distance(ring, newest, week, change, scale) - cycle[WEEK])
+    period = int(cycle[PERIOD])
+    if 0 < period < rows:
+        size = abs(y - value(ring, newest, period))
+        cycle[NAIVE] = running_size(cycle[NAIVE], size, 1.0 / NAIVE_RATE, NAIVE_RATE)
     if rows % LOOK == 0:
         choose(rows, cycle, away)
 
@@ -82,7 +88,7 @@ def choose(rows, cycle, away):
             break
         if away[i] <= away[i - 1] and away[i] <= away[i + 1] and away[i] < SHORTER * least:
             found, least = p, away[i]
-    day = int(cycle[DAY])
+    day, before = int(cycle[DAY]), cycle[PERIOD]
     if found > 0 and found != day and least < cycle[USUAL]:
         if day == 0 or least < BETTER * away[day - FIRST]:
             day, cycle[WEEK], cycle[WEEK_ROWS] = found, 0.0, 0.0
@@ -92,6 +98,8 @@ def choose(rows, cycle, away):
     if day > 0 and cycle[WEEK_ROWS] >= min(7 * day, SURE):
         if cycle[WEEK] < SHORTER * away[day - FIRST]:
             cycle[PERIOD] = 7 * day
+    if cycle[PERIOD] != before:
+        cycle[NAIVE] = 0.0
 
 
 @inner

@@ -2,7 +2,7 @@
 
 strength = max of   distance outside the range seen so far, in widths of that range
                     error of the one-step forecast, beside the largest percent of errors before
-                    smoothed error, as a z-score beside its own past
+                    smoothed error, as a z-score beside its own past, of one row and of H rows ahead
                     1 where a value has been repeated for longer than ever before
 
 Scale: 1 is an alarm.  An event is told once: a row counts if it is clearly stronger than all of the
@@ -24,11 +24,13 @@ PEAK = 6  # strength of the last event, fading after HOLD rows
 AGE = 7  # rows since then
 RUN, LONGEST = 8, 9  # rows for which the value has not changed, and the most there were before
 ROWS = 10  # in which the target was not missing
-SIZE = 11
+FAR, FAR_MEAN, FAR_VARIANCE = 11, 12, 13  # as SMOOTH, of the error of the farthest horizon
+SIZE = 14
 
 START = 100  # rows before anything can be surprising
 RANGE_WEIGHT = 20.0  # 5 % of the range's width outside it: an alarm
 SMOOTH_WEIGHT = 0.1
+FAR_WEIGHT = 0.12
 TAIL_WEIGHT = 0.15
 SMOOTH_RATE = 1 / 16
 SLOW = 1 / 1000
@@ -47,8 +49,9 @@ REASONS = (
     "forecast missed",
     "forecasts keep missing",
     "frozen",
+    "off its course",
 )
-RANGE, MISSED, KEEPS_MISSING, FROZEN = range(1, 5)
+RANGE, MISSED, KEEPS_MISSING, FROZEN, LOST = range(1, 6)
 
 
 @inner
@@ -66,15 +69,18 @@ def outside(y, step, d):
 
 @inner
 def smoothed(error, n, d):
-    """The z-score of the smoothed error, beside its past; then that past learns."""
-    d[SMOOTH] += SMOOTH_RATE * (error - d[SMOOTH])
-    distance, deviation = d[SMOOTH] - d[MEAN], math.sqrt(d[VARIANCE])
+    """The z-score of the smoothed error, beside its past; then that past learns.
+
+    d (3,): the smoothed error, its mean, its variance.
+    """
+    d[0] += SMOOTH_RATE * (error - d[0])
+    distance, deviation = d[0] - d[1], math.sqrt(d[2])
     z = distance / deviation if deviation > 0.0 else 0.0
     if n > START:
         distance = clip(distance, OUTLIER * deviation)
     rate = max(1.0 / n, SLOW)
-    d[MEAN] += rate * distance
-    d[VARIANCE] += rate * (distance * distance - d[VARIANCE])
+    d[1] += rate * distance
+    d[2] += rate * (distance * distance - d[2])
     return z
 
 
@@ -112,18 +118,22 @@ def news(strength, d):
 
 
 @inner
-def judge(y, error, channel, d, out):
-    """Score, alarm and reason of the target y into out (3,); channel is that from before y."""
+def judge(y, error, far, channel, d, out):
+    """Score, alarm and reason of the target y into out (3,); channel is that from before y.
+
+    error, far: of the forecasts one row and H rows ahead, in units of their mean
+    """
     n, step = d[ROWS], channel[STEP]
     d[ROWS] += 1.0
     if n == 0.0:
         d[LOW] = d[HIGH] = y
         return
-    error = min(error, WORST)
+    error, far = min(error, WORST), min(far, WORST)
     strength, reason = RANGE_WEIGHT * outside(y, step, d), RANGE
     for other, why in (
         (TAIL_WEIGHT * beside_tail(error, n, d), MISSED),
-        (SMOOTH_WEIGHT * smoothed(error, n, d), KEEPS_MISSING),
+        (SMOOTH_WEIGHT * smoothed(error, n, d[SMOOTH:TAIL]), KEEPS_MISSING),
+        (FAR_WEIGHT * smoothed(far, n, d[FAR:SIZE]), LOST),
     ):
         if other > strength:
             strength, reason = other, why
@@ -141,21 +151,32 @@ def judge(y, error, channel, d, out):
         out[1], out[2] = 1.0, reason
 
 
+@inner
+def ratio(h, y, at, s):
+    """The error of the forecast that was made h + 1 rows ago for y, beside its running mean."""
+    ahead = forecast.part(s, at, forecast.AHEAD).reshape(forecast.AHEAD_SIZE, -1)
+    miss = ahead[forecast.MISS, h]
+    if missing(ahead[forecast.ORIGIN, h]) or miss == 0.0:
+        return 0.0
+    made = s[at[forecast.MADE] + forecast.slot(h, s[at[forecast.CYCLE]])]
+    return abs(y - made) / miss
+
+
 @jit
-def advance(target, sizes, span, at, turn, states, rows, x, y):
+def advance(target, sizes, span, at, turn, blank, states, rows, t, x, y):
     """As kernels/forecast.py; y (3H + 3,) ends with score, alarm and reason."""
     H3 = y.shape[1] - 3
     for n in range(rows.size):
         s, now = states[rows[n]], x[n, target]
+        forecast.bridge(target, sizes, span, at, turn, blank, s, t[n])
         verdict = y[n, H3:]
         for q in range(3):
             verdict[q] = 0.0
         if not missing(now):
-            miss, mean = s[at[forecast.AHEAD] + forecast.MISS * (H3 // 3)], s[at[forecast.NOW]]
-            error = abs(now - mean) / miss if miss > 0.0 else 0.0
+            error, far = ratio(0, now, at, s), ratio(H3 // 3 - 1, now, at, s)
             first = at[forecast.CHANNELS] + CHANNEL_SIZE * target
             own = at[len(forecast.FIELDS)]
-            judge(now, error, s[first : first + CHANNEL_SIZE], s[own : own + SIZE], verdict)
+            judge(now, error, far, s[first : first + CHANNEL_SIZE], s[own : own + SIZE], verdict)
         forecast.advance_one(target, sizes, span, at, turn, s, x[n])
         for q in range(H3):
             y[n, q] = s[at[forecast.NOW] + q]

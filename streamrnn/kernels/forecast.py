@@ -15,6 +15,7 @@ import math
 import numpy as np
 
 from streamrnn.kernels import channels as units
+from streamrnn.kernels import clock as clocks
 from streamrnn.kernels import cycle as cycles
 from streamrnn.kernels import interval, mix, rls
 from streamrnn.kernels.channels import (
@@ -62,6 +63,7 @@ FIELDS = (
     "said",  # (M, H (H + 1) / 2) what they said, see `slot`
     "made",  # (3, H (H + 1) / 2) mean, lower, upper as forecast, see `slot`
     "now",  # (3, H) the newest of them
+    "clock",  # (clocks.SIZE,) when rows come, see kernels/clock.py
 )
 (
     CHANNELS,
@@ -82,6 +84,7 @@ FIELDS = (
     SAID,
     MADE,
     NOW,
+    CLOCK,
 ) = range(len(FIELDS))
 
 # rows of ahead
@@ -119,6 +122,7 @@ def shapes(C: int, H: int, R: int, L: int, spans: list[tuple[int, int]]) -> list
         (M, triangle),
         (3, triangle),
         (3, H),
+        (clocks.SIZE,),
     ]
 
 
@@ -370,11 +374,23 @@ def keep(rows, at, M, H, s):
             made[n, q] = now[n, h]
 
 
+@inner
+def bridge(target, sizes, span, at, turn, blank, s, t):
+    """Rows that are lacking before the one at time t pass as missing; blank (C,) is such a row."""
+    period = s[at[CYCLE] + cycles.PERIOD]
+    for _ in range(clocks.lacking(t, period, part(s, at, CLOCK))):
+        advance_one(target, sizes, span, at, turn, s, blank)
+
+
 @jit
-def advance(target, sizes, span, at, turn, states, rows, x, y):
-    """Moves row rows[n] of `states` by x[n] (C,) and writes y[n] (3H,): mean, lower, upper."""
+def advance(target, sizes, span, at, turn, blank, states, rows, t, x, y):
+    """Moves row rows[n] of `states` by x[n] (C,) at time t[n], NaN where it is not known.
+
+    y[n] (3H,) receives mean, lower, upper; blank (C,) holds NaN.
+    """
     for n in range(rows.size):
         s = states[rows[n]]
+        bridge(target, sizes, span, at, turn, blank, s, t[n])
         advance_one(target, sizes, span, at, turn, s, x[n])
         for q in range(y.shape[1]):
             y[n, q] = s[at[NOW] + q]

@@ -1,0 +1,99 @@
+"""Rows with times: what is lacking passes as missing, and horizons can be given in seconds."""
+
+import re
+
+import numpy as np
+import pytest
+
+from streamrnn.detect import Detector
+from streamrnn.forecast import Forecaster
+from streamrnn.kernels import clock, cycle
+
+DAY = 24
+
+
+def daily(T, seed=0):
+    t = np.arange(T)
+    shape = np.random.default_rng(7).normal(size=DAY).cumsum()
+    return np.resize(shape - np.linspace(0, shape[-1], DAY), T) + 0.05 * np.random.default_rng(
+        seed
+    ).normal(size=t.size)
+
+
+@pytest.mark.parametrize("learner", [Forecaster, Detector])
+def test_times_that_come_regularly_change_no_bit_of_the_forecasts(learner):
+    x = daily(600)
+    plain, timed, stepped = learner(), learner(), learner()
+    y = plain.run(x)
+    at = 1.7e9 + 300.0 * np.arange(600)
+    z = timed.run(x, at)
+    each = [stepped.step(value, t=when) for value, when in zip(x, at, strict=True)]
+    y, z = (np.array(getattr(result, "forecast", result)) for result in (y, z))
+    rows = np.array([getattr(result, "forecast", result) for result in each])
+    assert y.tobytes() == z.tobytes() == rows.transpose(1, 0, 2).tobytes()
+    assert timed.state.tobytes() == stepped.state.tobytes()
+    assert timed.state["clock"][clock.INTERVAL] == 300.0
+
+
+def test_rows_that_are_lacking_pass_as_missing():
+    x = daily(800)
+    gap = np.r_[np.arange(500), np.arange(507, 800)]
+    filled = x.copy()
+    filled[500:507] = np.nan
+    expected = np.array(Forecaster().run(filled))[:, gap]
+    actual = np.array(Forecaster().run(x[gap], 3600.0 * gap))
+    assert actual.tobytes() == expected.tobytes()
+
+
+def test_times_that_jitter_leave_no_gap():
+    jitter = np.random.default_rng(0).uniform(-0.15, 0.15, 1000)  # intervals of 0.7 to 1.3
+    forecaster = Forecaster()
+    forecaster.run(daily(1000), 60 * (np.arange(1000) + jitter))
+    assert forecaster.state["cycle"][cycle.ROWS] == 1000
+    assert abs(forecaster.state["clock"][clock.INTERVAL] - 60) < 6
+
+
+def test_the_cycle_stays_in_step_over_a_gap_of_weeks():
+    x = daily(6000)
+    rows = np.r_[np.arange(3000), np.arange(3000 + 1007, 6000)]
+    forecaster = Forecaster()
+    mean = forecaster.run(x[rows], 3600.0 * rows).mean[:, 11]
+    assert forecaster.state["cycle"][cycle.PERIOD] == DAY
+    late = np.flatnonzero((rows > 4050) & (rows < 4200))
+    error = abs(mean[late] - x[rows[late] + 12])
+    change = abs(x[rows[late]] - x[rows[late] + 12])
+    assert error.mean() < 0.25 * change.mean()
+
+
+def test_a_time_that_goes_back_tells_nothing():
+    x = daily(300)
+    at = 60.0 * np.arange(300)
+    other = at.copy()
+    other[200] = at[100]
+    forecaster = Forecaster()
+    forecaster.run(x, other)
+    assert forecaster.state["cycle"][cycle.ROWS] == 301  # the row after it seems a row late
+
+
+def test_horizons_in_seconds_lie_between_those_in_rows():
+    forecaster = Forecaster(horizon=4)
+    ahead = forecaster.run(daily(500), 10.0 * np.arange(500))
+    value = daily(500)[-1]
+    mean = [value, *ahead.mean[-1]]
+    at = forecaster.at([0.0, 5.0, 10.0, 25.0, 40.0])
+    expected = [mean[0], (mean[0] + mean[1]) / 2, mean[1], (mean[2] + mean[3]) / 2, mean[4]]
+    np.testing.assert_allclose(at.mean, expected, rtol=1e-12)  # one rounding of the interpolation
+    assert (at.lower <= at.mean).all() and (at.mean <= at.upper).all()
+
+
+def test_horizons_in_seconds_need_times_and_end_with_the_horizon():
+    forecaster = Forecaster(horizon=4)
+    forecaster.run(daily(50))
+    with pytest.raises(ValueError, match=re.escape("seconds need an interval: give the rows")):
+        forecaster.at(5)
+    forecaster.reset()
+    forecaster.run(daily(50), 10.0 * np.arange(50))
+    with pytest.raises(ValueError, match=re.escape("seconds are [41.0], expected 0 to 40")):
+        forecaster.at(41)
+    with pytest.raises(ValueError, match=re.escape("t has shape (3,), expected (50,)")):
+        forecaster.run(daily(50), [1.0, 2.0, 3.0])
