@@ -58,6 +58,7 @@ class Sequences:
                 "whose output is fed back"
             )
         self.model, self.mode, self.end = model, mode, end
+        self.config = {"mode": mode, "classes": self.classes, "end": end}
         self.inputs = (1 if model.tokens else self.size) + 1
         self.outputs = model.outputs
         # The model's own fields first: its `advance` then works on these rows as on its own.
@@ -67,11 +68,14 @@ class Sequences:
             if name != "padding"
         ]
         fed = 1 if self.classes else model.outputs
-        self.layout = padded([*fields, ("fed", fed), ("phase", 1)], np.float32)
+        fields += [("fed", fed), ("phase", 1)]
+        self.fields = tuple(name for name, _ in fields)  # others may follow in a caller's layout
+        self.layout = padded(fields, np.float32)
         self._begin = initial(self)
 
     def __repr__(self) -> str:
-        return f"Sequences({self.model!r}, {self.mode!r}, classes={self.classes}, end={self.end})"
+        options = ", ".join(f"{name}={value!r}" for name, value in self.config.items())
+        return f"Sequences({self.model!r}, {options})"
 
     @property
     def num_layers(self) -> int:
@@ -103,7 +107,8 @@ class Sequences:
         y = np.full((len(rows), self.outputs), np.nan, np.float32)
         idle = write & (phase == WAITING if self.fed_back else True)
         begin = ~write & ((mark & START > 0) | (phase != READING) | (self.reads == "first"))
-        states[rows[begin]] = self._begin
+        for name in self.fields:
+            states[name][rows[begin]] = self._begin[name]
         live = ~idle
         rows, write, mark = rows[live], write[live], mark[live]
         if not len(rows):

@@ -6,6 +6,7 @@ import pytest
 import streamrnn as srnn
 from streamrnn.modes import teach
 from streamrnn.sequences import END, START, WRITE, Sequences
+from streamrnn.streams.identity import identity
 
 NAN = float("nan")
 GENERATOR = np.random.default_rng(0)
@@ -127,6 +128,19 @@ def test_streams_side_by_side_and_in_any_order_give_the_same_bits(mode):
             found[key].append(y)
     for key, y in alone.items():
         np.testing.assert_array_equal(found[key], y)
+
+
+def test_states_do_not_go_on_in_another_mode_or_beyond_another_end():
+    model = srnn.GRU(5, 8, 3)
+    steps = [
+        Sequences(model, "one_to_many", classes=True),
+        Sequences(model, "one_to_many", classes=True, end=1),
+        Sequences(model, "one_to_many"),
+        Sequences(model, "many_to_many", classes=True),
+        Sequences(srnn.GRU(5, 8, 3, seed=1), "one_to_many", classes=True),
+    ]
+    assert len(set(map(identity, steps))) == len(steps)
+    assert identity(Sequences(model, "one_to_many")) == identity(steps[2])
 
 
 def test_a_mark_that_is_missing_is_none():
