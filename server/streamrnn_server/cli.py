@@ -66,13 +66,21 @@ def _options(
 
 @app.command()
 def demo(
+    name: Annotated[
+        str, typer.Argument(help="which one, see --list; none: four real streams")
+    ] = "",
+    list: Annotated[bool, typer.Option("--list", help="name the demos and exit")] = False,
+    train: Annotated[
+        bool, typer.Option("--train", help="train its networks anew, within two minutes")
+    ] = False,
     host: Annotated[str, typer.Option(help="address to bind")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port")] = 8765,
     token: Token = "",
     open: Annotated[bool, typer.Option(help="open the page in the browser")] = True,
 ) -> None:
-    """Show live predictions of real streams in the browser; no network is needed.
+    """Show networks on live streams in the browser; no network is needed.
 
+    Without NAME: four real streams, predicted as they come.
     Streams sent by `streamrnn send` join them.
     """
     from streamrnn_server.build import token_problem
@@ -81,14 +89,22 @@ def demo(
         _fail(f"{problem}; for example --token {secrets.token_urlsafe(18)}")
     from streamrnn import Detector, demos
     from streamrnn.streams import Pipeline, Rule
+    from streamrnn_server import cli_demo
     from streamrnn_server.app import Server, Settings
 
-    rules = [demo.rule() for demo in demos.ALL]
-    rules.append(Rule("*", lambda channels: Detector(len(channels))))
+    if list:
+        for line in cli_demo.listed():
+            out.print(line, markup=False)
+        return
+    try:
+        models = cli_demo.networks(name, err, anew=train)
+        shown = demos.shown(name, models)
+    except (ValueError, OSError) as error:
+        _fail(str(error))
     server = Server(
-        Pipeline(rules),
-        [partial(demo.source, asynchronous=True) for demo in demos.ALL],
-        settings=Settings(host=host, port=port, token=token, name="demo"),
+        Pipeline([*shown.rules, Rule("*", lambda channels: Detector(len(channels)))]),
+        [partial(source, asynchronous=True) for source in shown.sources],
+        settings=Settings(host=host, port=port, token=token, name=name or "demo"),
     )
     run_server(server, open_page=open, show_token=True)
 
