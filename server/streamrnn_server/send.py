@@ -1,7 +1,8 @@
 """The client of /ingest behind `streamrnn send`: lines in, acknowledgements awaited, reconnects.
 
 What was not acknowledged when a connection was lost is sent again on the next one: every line is
-taken at least once, and twice only if its acknowledgement was what got lost.
+taken at least once, and twice only if its acknowledgement was what got lost. With a Spool each is
+taken once, and those on their way outlive this process, too.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from streamrnn_server import protocol
 from streamrnn_server.access import is_loopback
+from streamrnn_server.spool import Spool
 
 WINDOW = 8  # messages on their way
 CHUNK_BYTES = 1 << 15
 LINE_BYTES = 1 << 18  # a longer one is no sample; with a chunk, a message that servers take
+MOST_KEPT = 4096  # messages from before, while no server is there; then the input waits
 EXAMPLES = 5  # refused lines kept for the summary
 RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 
@@ -36,10 +39,14 @@ class SendError(Exception):
 
 
 class Lines(NamedTuple):
-    """One message: consecutive lines of the input, the first of them is number `first`."""
+    """One message: consecutive lines of the input, the first of them is number `first`.
+
+    kept   its number in the spool
+    """
 
     first: int
     texts: Sequence[str]
+    kept: int = 0
 
 
 class Sender:
@@ -48,6 +55,7 @@ class Sender:
     url      of the server: http://127.0.0.1:8765
     stream   for lines that name none
     notice   is told in words when the connection is lost and found
+    spool    keeps lines until they are acknowledged; what it has from before is sent first
     """
 
     def __init__(
@@ -57,14 +65,18 @@ class Sender:
         stream: str | None = None,
         token: str = "",
         notice: Callable[[str], object] = lambda text: None,
+        spool: Spool | None = None,
     ) -> None:
         self.url = _ingest(url, stream)
+        self._spool = spool
         self.taken = 0
         self.refused: Counter[str] = Counter()
         self.examples: list[str] = []
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._notice = notice
         self._unacknowledged: deque[Lines] = deque()
+        if spool is not None:
+            self._unacknowledged.extend(Lines(kept, texts, kept) for kept, texts in spool.kept())
         self._acknowledged = asyncio.Event()
         self._answers = 0
         self._ended = False
@@ -92,26 +104,44 @@ class Sender:
                 reason = connection.close_reason or "the connection was lost"
                 _give_up(connection.close_code, reason)
             except (OSError, TimeoutError, InvalidHandshake) as error:
-                if not connected:
+                if not connected and self._spool is None:
                     raise SendError(_unreachable(self.url, error)) from None
                 reason = str(error)
             wait_s = RETRY_S[min(failures, len(RETRY_S) - 1)]
             failures += 1
             self._notice(f"{reason}; next try in {wait_s:g} s")
-            await asyncio.sleep(wait_s)
+            await self._wait(wait_s, messages)
+
+    async def _wait(self, wait_s: float, messages: asyncio.Queue[Lines | None]) -> None:
+        """Sleep; with a spool take what comes meanwhile, so that nobody who writes to us waits."""
+        if self._spool is None:
+            return await asyncio.sleep(wait_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while not self._ended and len(self._unacknowledged) < MOST_KEPT:
+                    self._keep(await messages.get())
+                await asyncio.Event().wait()  # nothing more to take
 
     def _connect(self) -> connect:
         try:
             parts = urlsplit(self.url)
             host, _ = parts.hostname or "", parts.port  # either raises if it is none
             return connect(
-                self.url,
+                self.url + self._as_sender(),
                 additional_headers=self._headers,
                 compression=None,
                 proxy=None if is_loopback(host) else True,
             )
         except (InvalidURI, ValueError) as error:
             raise SendError(f"expected an address like http://127.0.0.1:8765: {error}") from None
+
+    def _as_sender(self) -> str:
+        """What the address says of the sender: its name, and its first line on this connection."""
+        if self._spool is None:
+            return ""
+        first = self._unacknowledged[0].kept if self._unacknowledged else self._spool.next
+        separator = "&" if "?" in self.url else "?"
+        return f"{separator}sender={quote(self._spool.name, safe='')}&from={first}"
 
     async def _exchange(
         self, connection: ClientConnection, messages: asyncio.Queue[Lines | None]
@@ -137,15 +167,22 @@ class Sender:
         for message in list(self._unacknowledged):
             await connection.send("\n".join(message.texts))
         while not self._ended:
-            next_message = await messages.get()
-            if next_message is None:
-                self._ended = True
-            else:
-                self._unacknowledged.append(next_message)
+            next_message = self._keep(await messages.get())
+            if next_message is not None:
                 await connection.send("\n".join(next_message.texts))
                 await self._room(WINDOW - 1)
         await self._room(0)
         return True
+
+    def _keep(self, message: Lines | None) -> Lines | None:
+        """Hold a message until it is acknowledged; None: the input has ended."""
+        if message is None:
+            self._ended = True
+            return None
+        if self._spool is not None:
+            message = message._replace(kept=self._spool.add(message.texts))
+        self._unacknowledged.append(message)
+        return message
 
     async def _room(self, most: int) -> None:
         while len(self._unacknowledged) > most:
@@ -155,10 +192,16 @@ class Sender:
     async def _receive(self, connection: ClientConnection) -> None:
         async for text in connection:
             answer = json.loads(text)
+            if answer["type"] == "known":
+                continue  # said by &from already
             message = self._unacknowledged.popleft()
             self._answers += 1
-            sent = sum(1 for line in message.texts if line.strip())
-            self.taken += answer["taken"]
+            if self._spool is not None:
+                self._spool.forget(message.kept + len(message.texts) - 1)
+            # Lines that were known were taken or refused before, and told of to nobody.
+            known = answer.get("repeated", 0)
+            sent = sum(1 for line in message.texts[known:] if line.strip())
+            self.taken += answer["taken"] + sum(1 for t in message.texts[:known] if t.strip())
             for line in answer["refused"]:
                 number = message.first + line["line"] - 1
                 error = line["error"].removeprefix(f"/ingest line {line['line']}: ")
