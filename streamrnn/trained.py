@@ -6,6 +6,7 @@
 (4,)
 """
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from streamrnn.bidirectional import Bidirectional, reads_backwards
-from streamrnn.formats import FormatError, onnx, torch
+from streamrnn.formats import FormatError, keras, onnx, torch
 from streamrnn.formats.layer import Layer, Line
 from streamrnn.model import GRU, LSTM, RNN, Model
 from streamrnn.network import Network
@@ -75,6 +76,22 @@ def from_onnx(
     """
     where = source if isinstance(source, str) or hasattr(source, "__fspath__") else "the ONNX model"
     return network(where, onnx.read(source), tokens, scaling)
+
+
+def from_keras(
+    path: str | os.PathLike[str], *, tokens: bool = False, **scaling: ArrayLike
+) -> Network | Bidirectional:
+    """A network from a .keras file of Keras 3, or an .h5 file with configuration of Keras 2 or 3.
+
+    Taken are SimpleRNN, GRU (both reset_after), LSTM, Bidirectional, Dense, Embedding,
+    TimeDistributed, Normalization and activations, in a Sequential or a straight Functional model.
+    What comes back, `tokens` and `scaling`: as in `from_torch`. A Normalization at the input
+    becomes the model's scaling. A mask of tokens 0 is not known here: leave such tokens out.
+
+    Needs h5py, and neither Keras nor a backend. Raises FormatError, with file, layer, what was
+    expected and what came, for all else.
+    """
+    return network(path, keras.read(path), tokens, scaling)
 
 
 def network(

@@ -74,7 +74,7 @@ def test_outside_packages_are_known_to_few(path):
     assert "numba" not in known or part_of(path) == "kernels"
     assert "streamz" not in known or part_of(path) == "streams"
     if part_of(path) == "formats":
-        own = {"torch": "torch", "safetensors": "safetensors", "onnx": "onnx", "keras": "h5py"}
+        own = {"torch": "torch", "safetensors": "safetensors", "onnx": "onnx", "hdf5": "h5py"}
         outside = known - sys.stdlib_module_names
         assert outside <= {"streamrnn", "numpy", own.get(path.stem.partition("_")[0])}
 
