@@ -13,7 +13,7 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -37,6 +37,7 @@ from streamrnn_server.ingest import Answer, Halted, Ingest, arguments
 from streamrnn_server.journal import Journal
 from streamrnn_server.live import Live
 from streamrnn_server.metrics import CONTENT_TYPE, Metrics
+from streamrnn_server.past import NoPast, answer
 from streamrnn_server.process import in_thread, on_signals
 from streamrnn_server.recorder import Recorder
 
@@ -273,9 +274,11 @@ class Server:
 
     # --- requests -------------------------------------------------------------------------------
 
-    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+    def _answer(
+        self, connection: ServerConnection, request: Request
+    ) -> Response | Awaitable[Response] | None:
         """The answer to a plain request; None lets the WebSocket handshake go on."""
-        path, _ = _split(request)
+        path, query = _split(request)
         refusal = self._access.refusal(
             header(request.headers, "Host"), header(request.headers, "Origin")
         )
@@ -297,7 +300,24 @@ class Server:
                 response.headers["WWW-Authenticate"] = "Bearer"
                 return response
             return pages.respond(request, HTTPStatus.OK, CONTENT_TYPE, self._metrics.text())
+        if path == "/past":
+            return self._past(request, query)
         return pages.page(request, path)
+
+    async def _past(self, request: Request, query: str) -> Response:
+        """A stream's past at a glance, from the journal."""
+        if refusal := self._token_refusal(request):
+            response = pages.text(request, HTTPStatus.UNAUTHORIZED, f"{refusal}\n")
+            response.headers["WWW-Authenticate"] = "Bearer"
+            return response
+        if self.recorder is None:
+            text = "there is no journal; see [journal] in docs/serve.md\n"
+            return pages.text(request, HTTPStatus.NOT_FOUND, text)
+        try:
+            body = await asyncio.to_thread(answer, self.recorder.journal.folder, query)
+        except NoPast as error:
+            return pages.text(request, HTTPStatus(error.status), f"{error}\n")
+        return pages.respond(request, HTTPStatus.OK, "application/json", body)
 
     async def _handle(self, connection: ServerConnection) -> None:
         """One viewer or sender. Refused by close codes: a browser shows no HTTP status here."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamrnn_server import columns
 from streamrnn_server.columns import Columns
@@ -24,6 +26,21 @@ class Past(NamedTuple):
     key: str
     kind: Kind
     samples: Columns
+
+
+class Piece(NamedTuple):
+    """Some samples of a stream: what they are, and how to read them.
+
+    low, high  the smallest and largest of each column of x and y; empty where nobody has looked
+    """
+
+    kind: Kind
+    n: int
+    t0: float
+    t1: float
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+    read: Callable[[], Columns]
 
 
 class History:
@@ -69,17 +86,47 @@ class History:
 
     def by_stream(self, t0: float = -math.inf, t1: float = math.inf) -> Iterator[Iterator[Past]]:
         """The same, an iterator for each stream."""
-        newest = self._newest()
         for key, id in self.streams.items():
-            yield self._of_stream(key, id, newest.get(id, []), t0, t1)
+            yield self._of_stream(key, id, self._newest.get(id, []), t0, t1)
+
+    def extent(self, id: int) -> tuple[float, float]:
+        """Event times of the oldest and the newest sample of a stream; NaN if there are none."""
+        query = "SELECT min(t0), max(t1) FROM chunks WHERE stream = ?"
+        spans = [self._db.execute(query, (id,)).fetchone()]
+        spans += [(part.t.min(), part.t.max()) for _, part in self._newest.get(id, [])]
+        known = [span for span in spans if span[0] is not None]
+        if not known:
+            return math.nan, math.nan
+        return float(min(t0 for t0, _ in known)), float(max(t1 for _, t1 in known))
+
+    def pieces(self, id: int, t0: float, t1: float) -> Iterator[Piece]:
+        """What a stream has between t0 and t1, unread."""
+        rows = self._db.execute(
+            "SELECT grp, n, t0, t1, low, high, rowid FROM chunks "
+            "WHERE stream = ? AND t1 >= ? AND t0 < ? ORDER BY first",
+            (id, t0, t1),
+        )
+        for group, n, first, last, low, high, rowid in rows:
+            bounds = np.frombuffer(low, "<f4"), np.frombuffer(high, "<f4")
+            yield Piece(self.kinds[group], n, first, last, *bounds, partial(self._read, rowid))
+        none = np.zeros(0, np.float32)
+        for group, part in self._newest.get(id, []):
+            span = float(part.t.min()), float(part.t.max())
+            read = partial(part.rows, slice(None))
+            yield Piece(self.kinds[group], len(part.t), *span, none, none, read)
+
+    def _read(self, rowid: int) -> Columns:
+        group, *row = self._db.execute(
+            "SELECT grp, n, width, body, packed FROM chunks WHERE rowid = ?", (rowid,)
+        ).fetchone()
+        return decoded(self.kinds[group], *row)
 
     def newest(self, most: int) -> Iterator[tuple[str, list[Past]]]:
         """Of each stream its newest samples, `most` of them, in order."""
-        newest = self._newest()
         for key, id in self.streams.items():
             parts: list[Past] = []
             missing = most
-            for group, part in chain(reversed(newest.get(id, [])), self._back(id)):
+            for group, part in chain(reversed(self._newest.get(id, [])), self._back(id)):
                 if missing <= 0:
                     break
                 parts.insert(0, Past(key, self.kinds[group], part.rows(slice(-missing, None))))
@@ -102,6 +149,7 @@ class History:
             if chosen.any():
                 yield Past(key, self.kinds[group], part.rows(chosen))
 
+    @cached_property
     def _newest(self) -> dict[int, list[tuple[int, Columns]]]:
         """What the log has of each stream: group and samples."""
         ids = np.array(sorted(self.streams.values()), np.int32)
