@@ -8,7 +8,8 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,8 +18,10 @@ from streamrnn.bidirectional import Bidirectional, reads_backwards
 from streamrnn.formats import FormatError, keras, onnx, torch
 from streamrnn.formats.layer import Layer, Line
 from streamrnn.model import GRU, LSTM, RNN, Model
-from streamrnn.network import Network
+from streamrnn.network import Array, Network
+from streamrnn.parts import part
 from streamrnn.sequential import Sequential, line, named
+from streamrnn.step import check_rows
 
 MODELS: dict[str, type[Model]] = {"RNN": RNN, "GRU": GRU, "LSTM": LSTM}
 STACKED = {
@@ -92,6 +95,82 @@ def from_keras(
     expected and what came, for all else.
     """
     return network(path, keras.read(path), tokens, scaling)
+
+
+def from_file(
+    path: str | os.PathLike[str],
+    *,
+    forward: Sequence[str] | None = None,
+    nonlinearity: str | None = None,
+    tokens: bool = False,
+) -> Network | Bidirectional:
+    """A network from a file of any kind that is known here, by its ending.
+
+    .pt, .pth, .bin, .ckpt, .safetensors: `from_torch`; .onnx: `from_onnx`; .keras, .h5, .hdf5:
+    `from_keras`. Raises FormatError for another ending.
+    """
+    ending = Path(path).suffix.lower()
+    if ending == ".onnx":
+        return from_onnx(path, tokens=tokens)
+    if ending in (".keras", ".h5", ".hdf5"):
+        return from_keras(path, tokens=tokens)
+    if ending in (".pt", ".pth", ".bin", ".ckpt", ".safetensors"):
+        return from_torch(path, forward=forward, nonlinearity=nonlinearity, tokens=tokens)
+    raise FormatError(
+        f"{path}: ends in {ending!r}, expected .pt, .pth, .bin, .ckpt, .safetensors, .onnx, "
+        ".keras, .h5 or .hdf5"
+    )
+
+
+class Row(NamedTuple):
+    """What there is to say about one layer."""
+
+    name: str
+    kind: str
+    columns: int
+    outputs: int
+    parameters: int
+
+
+def rows(network: Network | Bidirectional) -> list[Row]:
+    """The layers of a network, from the input on."""
+    found: list[Row] = []
+    columns = network.input_size
+    if isinstance(network, Model):
+        arrays, kind = network.parameters, type(network).__name__
+        for n in range(network.num_layers):
+            count = sum(array.size for name, array in arrays.items() if name.endswith(f"_l{n}"))
+            found.append(Row(f"layer {n}", kind, columns, network.hidden_size, count))
+            columns = network.hidden_size
+        if network.output_size is not None:
+            count = sum(arrays[name].size for name in ("weight_ho", "bias_o") if name in arrays)
+            found.append(Row("readout", "Linear", columns, network.output_size, count))
+        return found
+    assert isinstance(network, Sequential | Bidirectional)
+    for layer in network.layers:
+        outputs = _outputs(layer, columns)
+        kind = layer.options.get("function", layer.kind)
+        if reads_backwards(layer):
+            kind += f", {layer.options['direction']}"
+        count = sum(array.size for array in layer.parameters.values())
+        found.append(Row(layer.name, kind, columns, outputs, count))
+        columns = outputs
+    return found
+
+
+def _outputs(layer: Layer, columns: int) -> int:
+    """Columns of what a layer gives."""
+    if not reads_backwards(layer):
+        return part(layer, columns).H
+    ends = ("", "_reverse") if layer.options["direction"] == "bidirectional" else ("_reverse",)
+    return sum(layer.parameters[f"weight_hh{end}"].shape[1] for end in ends)
+
+
+def run_from_start(network: Network | Bidirectional, X: ArrayLike) -> Array:
+    """Y of a whole sequence X from the initial state; the network's own stream is left alone."""
+    if isinstance(network, Bidirectional):
+        return network.run(X)
+    return network.whole(check_rows(X, network))
 
 
 def network(

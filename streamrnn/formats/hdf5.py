@@ -66,7 +66,7 @@ def _dump(content: bytes) -> bytes:
         visit("", file)
         file.visititems(visit)
     made = io.BytesIO()
-    numbered = {f"a{n}": array for n, array in enumerate(arrays.values())}
+    numbered: dict[str, Any] = {f"a{n}": array for n, array in enumerate(arrays.values())}
     np.savez(made, names=json.dumps(list(arrays)), texts=json.dumps(texts), **numbered)
     return made.getvalue()
 

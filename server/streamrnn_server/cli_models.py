@@ -1,0 +1,166 @@
+"""`streamrnn inspect` and `convert`: networks trained elsewhere, from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from streamrnn.bidirectional import Bidirectional
+    from streamrnn.network import Network
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+ModelPath = Annotated[
+    Path,
+    typer.Argument(help=".pt, .safetensors, .onnx, .keras or .h5"),
+]
+Forward = Annotated[
+    str,
+    typer.Option(help="of PyTorch's weights: names in the order of forward, as lstm,fc1,relu,fc2"),
+]
+Nonlinearity = Annotated[str, typer.Option(help="of an nn.RNN's weights: tanh or relu")]
+Tokens = Annotated[bool, typer.Option("--tokens", help="x is the index of a one-hot vector")]
+
+
+def inspect(
+    path: ModelPath,
+    forward: Forward = "",
+    nonlinearity: Nonlinearity = "",
+    tokens: Tokens = False,
+) -> None:
+    """Show the layers of a trained network, and what of it cannot be streamed."""
+    from streamrnn.trained import rows
+
+    network = _read(path, forward, nonlinearity, tokens)
+    table = Table("layer", "kind", "columns", "parameters", box=None, header_style="bold")
+    for row in rows(network):
+        table.add_row(row.name, row.kind, f"{row.columns} -> {row.outputs}", f"{row.parameters:,}")
+    out.print(table)
+    total = sum(row.parameters for row in rows(network))
+    x = f"a token of {network.input_size}" if network.tokens else f"{network.inputs} columns"
+    out.print(f"in: {x}; out: {network.outputs} columns; {total:,} parameters", markup=False)
+    if not network.tokens and (network.scaling["std"] != 1).any():
+        out.print(f"takes raw units, of mean {network.scaling['mean']}", markup=False)
+    if why := _unstreamable(network):
+        out.print(f"cannot be stepped: {why}", style="yellow", markup=False)
+    else:
+        out.print(f"can be stepped, as {type(network).__name__}", style="green", markup=False)
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="as for inspect")],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="a .safetensors of streamrnn")],
+    check: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="X.npy Y.npy", help="run X and compare with Y"),
+    ] = None,
+    tolerance: Annotated[float, typer.Option(min=0, help="of --check")] = 1e-5,
+    windowed: Annotated[int, typer.Option(min=0, help="step over the last so many samples")] = 0,
+    forward: Forward = "",
+    nonlinearity: Nonlinearity = "",
+    tokens: Tokens = False,
+) -> None:
+    """Turn a trained network into a file that `serve` and load take.
+
+    With --check its outputs for X, (steps, columns) or (sequences, steps, columns), are compared
+    with Y, those of the library that it comes from: the largest difference, and the first step
+    where it passes the tolerance. If there is one, nothing is written.
+    """
+    from streamrnn import FormatError, save
+
+    network = _read(source, forward, nonlinearity, tokens)
+    if check and not _agrees(network, *check, tolerance):
+        raise typer.Exit(1)
+    if windowed:
+        save(network.windowed(windowed), target)
+    elif why := _unstreamable(network):
+        _fail(f"{source}: {why}; or convert with --windowed")
+    else:
+        try:
+            save(network, target)
+        except (OSError, FormatError) as error:
+            _fail(str(error))
+    out.print(f"{target}: {target.stat().st_size:,} bytes", markup=False)
+
+
+def _read(path: Path, forward: str, nonlinearity: str, tokens: bool) -> Network | Bidirectional:
+    from streamrnn.trained import from_file
+
+    try:
+        return from_file(
+            path,
+            forward=forward.split(",") if forward else None,
+            nonlinearity=nonlinearity or None,
+            tokens=tokens,
+        )
+    except (ValueError, OSError, ImportError) as error:  # FormatError among them
+        _fail(str(error))
+
+
+def _unstreamable(network: Any) -> str:
+    """Why the network cannot be stepped; empty if it can."""
+    from streamrnn import FormatError
+
+    try:
+        network.layout  # noqa: B018
+    except FormatError as error:
+        return str(error)
+    return ""
+
+
+def _agrees(network: Any, x: Path, y: Path, tolerance: float) -> bool:
+    """Whether the network's outputs for X are Y; says how far they are, and from which step on."""
+    import numpy as np
+
+    from streamrnn.trained import run_from_start
+
+    try:
+        X, Y = _loaded(x), _loaded(y)
+        sequences = X if X.ndim == 3 or (network.tokens and X.ndim == 2) else X[None]
+        given = np.concatenate([run_from_start(network, one) for one in sequences])
+    except (ValueError, OSError) as error:
+        _fail(str(error))
+    T = len(given) // len(sequences)
+    expected = Y.reshape(-1, network.outputs) if Y.size % network.outputs == 0 else Y.reshape(-1, 1)
+    if len(expected) == len(sequences) < len(given):  # the last step of each
+        given, first = given[T - 1 :: T], T - 1
+    else:
+        first = 0
+    if given.shape != expected.shape:
+        _fail(f"{y}: Y has shape {Y.shape}, but the network gives {given.shape} for {X.shape}")
+    distance = np.abs(given - expected).max(axis=1)
+    out.print(f"largest difference from {y.name}: {np.nanmax(distance):.3g}", markup=False)
+    beyond = np.flatnonzero(~(distance <= tolerance))  # NaN is beyond
+    if not len(beyond):
+        return True
+    step = first or beyond[0] % T
+    where = f" of sequence {beyond[0] // (1 if first else T)}" if len(sequences) > 1 else ""
+    err.print(
+        f"beyond {tolerance:g} from step {step}{where} on: {distance[beyond[0]]:.3g}; nothing "
+        "is written",
+        style="red",
+        markup=False,
+    )
+    return False
+
+
+def _loaded(path: Path) -> NDArray[Any]:
+    import numpy as np
+
+    loaded = np.load(path, allow_pickle=False)
+    if not isinstance(loaded, np.ndarray) or loaded.dtype.kind not in "fiu":
+        raise ValueError(f"{path}: expected one array of numbers, as numpy.save writes it")
+    return loaded
+
+
+def _fail(text: str) -> NoReturn:
+    err.print(text, style="red", markup=False)
+    raise typer.Exit(1)
