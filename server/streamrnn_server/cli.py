@@ -80,10 +80,9 @@ def demo(
     token: Token = "",
     open: Annotated[bool, typer.Option(help="open the page in the browser")] = True,
 ) -> None:
-    """Show networks on live streams in the browser; no network is needed.
+    """Show networks on live streams in the browser, without the internet.
 
-    Without NAME: four real streams, predicted as they come.
-    Streams sent by `streamrnn send` join them.
+    Without NAME: four real streams, predicted as they come; those of `streamrnn send` join them.
     """
     from streamrnn_server.build import token_problem
 
@@ -103,8 +102,11 @@ def demo(
         shown = demos.shown(name, models)
     except (ValueError, OSError) as error:
         _fail(str(error))
+    rules = [*shown.rules]
+    if not name:  # to compile the detector takes long, and the other demos don't need it
+        rules.append(Rule("*", lambda channels: Detector(len(channels))))
     server = Server(
-        Pipeline([*shown.rules, Rule("*", lambda channels: Detector(len(channels)))]),
+        Pipeline(rules),
         [partial(source, asynchronous=True) for source in shown.sources],
         settings=Settings(host=host, port=port, token=token, name=name or "demo"),
     )

@@ -140,7 +140,7 @@ def rule(net: Net, model: Model) -> Rule:
 
 
 class Answer:
-    """What was read, what the net answers to a question, and its answers so far: dark if right."""
+    """What was read, what the net answers to a question, and its last answers: dark if right."""
 
     def __init__(self, net: Net) -> None:
         self.net, self.key = net, "-".join(net)
@@ -157,7 +157,7 @@ class Answer:
             answer = int(line.answers[place.step])
             if answer >= 0:
                 self.right = np.roll(self.right, 1)
-                self.right[0, 0] = y.argmax() == answer
+                self.right[0, 0] = 1.0 if y.argmax() == answer else 0.2
         read = self.read(line.ids, place.step)
         guesses: list[tuple[str, float]] = likely(y, names)
         asked = answer >= 0
@@ -180,10 +180,16 @@ class Answer:
 
 
 def sources() -> list[Callable[..., Source]]:
-    """Six symbols a second, the same for both kinds of net."""
+    """Six symbols a second, the same for both kinds of net, and a second to read each answer."""
     found: list[Callable[..., Source]] = []
     for question in WIDTHS:
         keys = ["-".join((question, kind)) for kind in KINDS]
-        sequences = [asked.rows for asked in unseen(question)]
-        found.append(partial(Play, keys, CHANNELS, sequences, rate_hz=6, pause=6))
+        # in parts that end with a question, for there is a pause to read the answer after each
+        parts = [
+            part
+            for asked in unseen(question)
+            for part in np.split(asked.rows, np.flatnonzero(asked.answers >= 0) + 1)
+            if len(part)
+        ]
+        found.append(partial(Play, keys, CHANNELS, parts, rate_hz=6, pause=6))
     return found
