@@ -21,7 +21,7 @@ ORDER = [
     {"model", "sequential", "forecast", "detect"},
     {"bidirectional"},
     {"bank", "trained"},
-    {"checkpoint", "evaluate"},
+    {"checkpoint", "evaluate", "exact"},
     {"layers", "modes", "optimizers"},
     {"bptt", "sequences"},
     {"batches", "examples", "progress"},
