@@ -5,11 +5,12 @@ import io
 import random
 import re
 import tarfile
+from types import SimpleNamespace
 
 import pytest
 
 from streamrnn.bank import Bank
-from streamrnn.demos import named, reviews, sentiment
+from streamrnn.demos import reviews, sentiment, shown
 from streamrnn.demos.reviews import BagOfWords, Review
 from streamrnn.streams import Batch
 
@@ -72,6 +73,14 @@ def test_the_network_hears_the_order_of_words_which_a_bag_does_not(cache):
     assert against_bag.baseline == "bag of words"
 
 
+def test_a_network_whose_training_was_cut_short_is_not_kept(cache, monkeypatch):
+    stopped = SimpleNamespace(stopped="interrupt")
+    monkeypatch.setattr(sentiment, "fit", lambda *arguments, **options: stopped)
+    assert list(sentiment.train(lambda what, report: None)) == ["sentiment"]
+    with pytest.raises(FileNotFoundError):
+        sentiment.models()
+
+
 def test_what_is_not_the_known_archive_is_refused(cache):
     (cache / reviews.ARCHIVE).write_bytes(b"something else")
     with pytest.raises(OSError, match="is not the archive that is known; remove it to fetch it"):
@@ -108,9 +117,10 @@ def test_the_likelier_side_comes_first(rating, side):
 
 def test_the_verdict_is_drawn_after_every_word(cache):
     sentiment.train(lambda what, report: None)
-    (rule,) = named("sentiment").rules(sentiment.models())
+    (rule,), sources = shown("sentiment")
+    assert len(sources) == 1
     review = sentiment.unseen()[0]
-    rows = sentiment.rows([review], sentiment.vocabulary_of(sentiment.models()["sentiment"]))[0]
+    rows = sentiment.rows([review])[0]
     y = Bank(rule.step(())).step(["a"] * len(rows), rows)
     pictures = [
         rule.picture(Batch(["a"], [0.0], rows[n : n + 1], y[n : n + 1]))[sentiment.STREAM]

@@ -1,6 +1,5 @@
 """Sentences from film reviews, judged after every word (many_to_one)."""
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -12,7 +11,7 @@ from streamrnn.checkpoint import load, save
 from streamrnn.demos.playing import Places, Play, Rows, answers, marked
 from streamrnn.demos.reviews import BagOfWords, Review, folder, held_out, plain, reviews
 from streamrnn.demos.trained import Figure, Models, Show
-from streamrnn.model import GRU, Model
+from streamrnn.model import GRU
 from streamrnn.optimizers import Adam
 from streamrnn.sequences import END, Sequences
 from streamrnn.step import Output
@@ -39,14 +38,12 @@ def models() -> Models:
 
 def train(show: Show, threads: int = 1) -> Models:
     """One network, in about a minute; it is kept in the user's cache."""
-    learned = [review for review in reviews() if not held_out(review)]
-    vocabulary = Vocabulary.of("".join(map(plain, learned)), "word", WORDS)
-    judge = GRU(len(vocabulary), 32, 1, tokens=True, seed=1)
-    judge.metadata = {"vocabulary": json.dumps(vocabulary)}
-    fit(
+    examples = learned()
+    judge = GRU(len(vocabulary()), 32, 1, tokens=True, seed=1)
+    history = fit(
         judge,
-        encoded(learned, vocabulary),
-        [np.array([review.rating]) for review in learned],
+        encoded(examples),
+        [np.array([review.rating]) for review in examples],
         "many_to_one",
         optimizer=Adam(lr=2e-3),
         epochs=4,
@@ -55,43 +52,47 @@ def train(show: Show, threads: int = 1) -> Models:
         threads=threads,
         callback=partial(show, "sentiment"),
     )
-    save(judge, kept_at())
+    if history.stopped == "epochs":  # one whose training was cut short is not to stay
+        save(judge, kept_at())
     return {"sentiment": judge}
 
 
-def vocabulary_of(model: Model) -> Vocabulary:
-    return Vocabulary(json.loads(model.metadata["vocabulary"]), "word")
+def vocabulary() -> Vocabulary:
+    """The words that the network knows."""
+    return Vocabulary.of("".join(map(plain, learned())), "word", WORDS)
 
 
 def judging(models: Models) -> Sequences:
     return Sequences(models["sentiment"], "many_to_one")
 
 
+def learned() -> list[Review]:
+    return [review for review in reviews() if not held_out(review)]
+
+
 def unseen() -> list[Review]:
     return [review for review in reviews() if held_out(review)]
 
 
-def encoded(chosen: Sequence[Review], vocabulary: Vocabulary) -> list[NDArray[np.int32]]:
+def encoded(chosen: Sequence[Review]) -> list[NDArray[np.int32]]:
     """The numbers of the words of each review (T,)."""
-    ids = vocabulary.encode("".join(map(plain, chosen)))  # at once: each call looks up all words
+    ids = vocabulary().encode("".join(map(plain, chosen)))  # at once: it looks up all words
     lengths = [len(words_of(review)) for review in chosen]
     return np.split(ids, np.cumsum(lengths)[:-1])
 
 
-def rows(chosen: Sequence[Review], vocabulary: Vocabulary) -> list[Rows]:
+def rows(chosen: Sequence[Review]) -> list[Rows]:
     """Reviews as a stream has them."""
-    return [marked(ids[:, None]) for ids in encoded(chosen, vocabulary)]
+    return [marked(ids[:, None]) for ids in encoded(chosen)]
 
 
 def share_right(models: Models) -> dict[str, float]:
     """The share of unseen reviews whose side is told: by the network, and by others."""
     every = unseen()
     good = np.array([review.rating > 0 for review in every])
-    learned = [review for review in reviews() if not held_out(review)]
-    known = np.mean([review.rating > 0 for review in learned]) > 0.5
-    bag = BagOfWords(learned)
-    vocabulary = vocabulary_of(models["sentiment"])
-    found = answers(judging(models), rows(every, vocabulary))
+    known = np.mean([review.rating > 0 for review in learned()]) > 0.5
+    bag = BagOfWords(learned())
+    found = answers(judging(models), rows(every))
     return {
         "network": float(np.mean([(y[-1, 0] > 0) == g for y, g in zip(found, good, strict=True)])),
         "majority": float(np.mean(good == known)),
@@ -163,5 +164,4 @@ def sides(rating: float) -> list[tuple[str, float]]:
 
 def sources() -> list[Callable[..., Source]]:
     """Four words a second."""
-    vocabulary = vocabulary_of(models()["sentiment"])
-    return [partial(Play, [STREAM], CHANNELS, rows(unseen(), vocabulary), rate_hz=4, pause=8)]
+    return [partial(Play, [STREAM], CHANNELS, rows(unseen()), rate_hz=4, pause=8)]
