@@ -344,7 +344,7 @@ class Detector:
         n = self.t - 1
         near, far = self.error(y, 1), self.error(y, forecaster.H)
         strengths = {
-            D.RANGE: D.RANGE_WEIGHT * self.outside(y, channel.size),
+            D.RANGE: D.RANGE_WEIGHT * min(1, n / D.EARLY) * self.outside(y, channel.size),
             D.MISSED: D.TAIL_WEIGHT * self.beside_tail(near, n),
             D.KEEPS_MISSING: D.SMOOTH_WEIGHT * self.near.z(near, n),
             D.LOST: D.FAR_WEIGHT * self.far.z(far, n),

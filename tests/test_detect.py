@@ -65,6 +65,26 @@ def test_few_alarms_where_nothing_happens(name):
     assert len(alarms(Detector().run(BACKGROUNDS[name](10_000)))) <= 5
 
 
+def test_at_most_one_alarm_a_week_of_five_minutes_where_nothing_happens():
+    rows = alarmed = 0
+    for number in range(20):
+        random = np.random.default_rng(number)
+        t = np.arange(4032)
+        day = np.sin(2 * np.pi * t / 288) + 0.4 * np.sin(4 * np.pi * t / 288 + number)
+        week = np.where(t // 288 % 7 < 5, 1.0, 0.6)
+        slow = autoregression(t.size, 0.98, number)
+        kinds = (
+            20 + 3 * day + 0.5 * slow,  # a room
+            30 * np.exp(0.3 * week * day + 0.05 * slow) + random.gamma(2, 1, t.size),  # traffic
+            np.clip(20 + 5 * day + 4 * random.normal(size=t.size), 0, 100),  # a server
+            np.exp(0.2 * slow) + 0.1 * random.normal(size=t.size),  # air
+        )
+        for x in kinds:
+            alarmed += len(alarms(Detector().run(x)))
+            rows += x.size
+    assert alarmed <= rows / 2016
+
+
 @backgrounds
 @pytest.mark.parametrize("at", [1500, 2000, 2222])
 def test_a_spike_is_told_once_in_its_row(name, at):
@@ -96,6 +116,14 @@ def test_a_stronger_event_soon_after_is_told_again_a_weaker_one_is_not():
     x = np.random.default_rng(1).normal(size=2000)
     x[1500], x[1540], x[1580] = 12, 11, 60
     assert [t for t in alarms(Detector().run(x)) if t >= 1500] == [1500, 1580]
+
+
+def test_a_cycle_that_is_lost_is_off_its_course():
+    t = np.arange(4000)
+    x = 20 + 5 * np.sin(2 * np.pi * t / 96) + 0.2 * np.random.default_rng(0).normal(size=t.size)
+    x[3000:] = 20 + 0.2 * np.random.default_rng(1).normal(size=1000)
+    result = Detector().run(x)
+    assert "off its course" in result.reason[3000:3100]
 
 
 def test_a_sensor_that_freezes_is_told_once():

@@ -28,7 +28,8 @@ FAR, FAR_MEAN, FAR_VARIANCE = 11, 12, 13  # as SMOOTH, of the error of the farth
 SIZE = 14
 
 START = 100  # rows before anything can be surprising
-RANGE_WEIGHT = 20.0  # 5 % of the range's width outside it: an alarm
+RANGE_WEIGHT = 20.0  # 5 % of the range's width outside it: an alarm, more in the first EARLY rows
+EARLY = 1000.0  # the range is still to be seen: every new extreme widens it by much
 SMOOTH_WEIGHT = 0.1
 FAR_WEIGHT = 0.12
 TAIL_WEIGHT = 0.15
@@ -129,7 +130,7 @@ def judge(y, error, far, channel, d, out):
         d[LOW] = d[HIGH] = y
         return
     error, far = min(error, WORST), min(far, WORST)
-    strength, reason = RANGE_WEIGHT * outside(y, step, d), RANGE
+    strength, reason = RANGE_WEIGHT * min(1.0, n / EARLY) * outside(y, step, d), RANGE
     for other, why in (
         (TAIL_WEIGHT * beside_tail(error, n, d), MISSED),
         (SMOOTH_WEIGHT * smoothed(error, n, d[SMOOTH:TAIL]), KEEPS_MISSING),
