@@ -7,16 +7,17 @@ const AGAIN_MS = 2000;
 
 export interface LazyViews {
   drawPicture: ReturnType<typeof views.createPicture>;
+  drawPast: ReturnType<typeof views.createPast>;
   drawHow: ReturnType<typeof views.createHow>;
 }
 
-/** Gives the views, or null while they are on their way; `loaded` is called when they are there. */
+/** Gives the views, or null while they are on their way; `loaded` is called when they are there, or want to be drawn anew. */
 export function createLazy(loaded: () => void): () => LazyViews | null {
   let made: LazyViews | null = null;
   let askedAt = -Infinity;
   async function load(): Promise<void> {
-    const { createPicture, createHow } = (await import(MODULE)) as typeof views;
-    made = { drawPicture: createPicture(), drawHow: createHow() };
+    const { createPicture, createPast, createHow } = (await import(MODULE)) as typeof views;
+    made = { drawPicture: createPicture(), drawPast: createPast(loaded), drawHow: createHow() };
     loaded();
   }
   return () => {

@@ -127,6 +127,9 @@ export function createPanels(listener: PanelListener): Panels {
         case "picture":
           lazy()?.drawPicture(scene, look);
           break;
+        case "past":
+          lazy()?.drawPast(scene, look);
+          break;
         case "how":
           lazy()?.drawHow(scene, listener.explain());
           break;

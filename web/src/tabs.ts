@@ -11,7 +11,8 @@ export interface Tabs {
 export function viewsOf(kind: Kind): View[] {
   const own: View[] = kind.pictured ? ["picture"] : [];
   const state: View[] = kind.units > 0 ? ["state"] : [];
-  return [...own, ...(kind.kind === "tokens" ? ["text" as const] : []), "forecast", ...state, "how"];
+  const past: View[] = kind.kind === "sensor" ? ["past"] : []; // of tokens there is nothing to draw
+  return [...own, ...(kind.kind === "tokens" ? ["text" as const] : []), "forecast", ...state, ...past, "how"];
 }
 
 export function createTabs(open: (view: View) => void): Tabs {
@@ -45,6 +46,7 @@ export function createTabs(open: (view: View) => void): Tabs {
       element("stack").hidden = view !== "forecast" && view !== "state";
       element("picture").hidden = view !== "picture";
       element("text").hidden = view !== "text";
+      element("past").hidden = view !== "past";
       element("how").hidden = view !== "how";
     },
   };
