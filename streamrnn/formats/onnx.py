@@ -89,7 +89,10 @@ def _node(onnx: Any, n: int, node: Any) -> Node:
     name = f"{node.name or n} ({node.op_type})"
     attributes: dict[str, Any] = {}
     for attribute in node.attribute:
-        value = onnx.helper.get_attribute_value(attribute)
+        try:
+            value = onnx.helper.get_attribute_value(attribute)
+        except ValueError as error:
+            raise FormatError(f"node {name}: {attribute.name}: {error}") from None
         if isinstance(value, onnx.TensorProto):
             value = _tensor(onnx, value)
         elif isinstance(value, bytes):
@@ -181,8 +184,8 @@ def _apply(node: Node, values: Mapping[str, Value], opset: int) -> dict[str, Val
             made = STREAMS[node.kind](node, inputs, opset)
         else:
             raise node.refused(f"{node.kind} cannot be streamed; {TAKEN}")
-    except (ValueError, TypeError, IndexError, KeyError, OverflowError, MemoryError) as error:
-        if isinstance(error, FormatError):
-            raise
+    except FormatError:
+        raise
+    except Exception as error:  # whatever a damaged file makes of an operator
         raise node.refused(f"its inputs do not fit ({type(error).__name__}: {error})") from None
     return {name: made for name in node.outputs[:1]}

@@ -1,0 +1,83 @@
+"""Importers on damaged files: 10 000 mutants of valid ones, each of which must end well.
+
+Well is a network or a FormatError that begins with the path, in seconds, with no more memory than a
+few times the file. An .h5 takes a process each, so there are fewer of them.
+"""
+
+import random
+import sys
+import tempfile
+import time
+import tracemalloc
+from importlib.util import find_spec
+from pathlib import Path
+
+from safetensors.numpy import load_file, save
+
+import streamrnn as srnn
+from streamrnn.trained import from_file
+
+VECTORS = Path(__file__).parents[1] / "vectors"
+SHARES = {  # file -> mutants of 10 000, and the package that it needs
+    "torch_gru.safetensors": (2000, "numpy"),
+    "torch_projected.safetensors": (1500, "numpy"),
+    "export_old_gru.onnx": (2500, "onnx"),
+    "export_new_lstm.onnx": (2500, "onnx"),
+    "keras_gru.keras": (1000, "h5py"),
+    "keras_plain.h5": (500, "h5py"),
+}
+
+
+def valid(name: str) -> bytes:
+    """A file that an importer takes: weights without what was recorded beside them."""
+    if not name.endswith(".safetensors"):
+        return (VECTORS / name).read_bytes()
+    tensors = load_file(VECTORS / name)
+    return save({key: array for key, array in tensors.items() if key not in ("X", "Y")})
+
+
+def mutant(content: bytes, rng: random.Random) -> bytes:
+    """Some bytes changed, more often among the first, where the structure is; or cut short."""
+    changed = bytearray(content)
+    for _ in range(rng.choice((1, 1, 2, 4, 16))):
+        at = rng.randrange(rng.choice((min(2048, len(changed)), len(changed))))
+        changed[at] = rng.choice((rng.randrange(256), 0, 255, 128))
+    return bytes(changed[: rng.randrange(len(changed))] if rng.random() < 0.1 else changed)
+
+
+def main() -> None:
+    whole = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    rng = random.Random(0)
+    total = 0
+    for name, (share, package) in SHARES.items():
+        if find_spec(package) is None:
+            print(f"{name}: left out, needs {package}")
+            continue
+        content = valid(name)
+        networks, refused, slowest, most = 0, 0, 0.0, 0
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / name
+            for _ in range(share * whole // 10_000):
+                path.write_bytes(mutant(content, rng))
+                tracemalloc.start()
+                started = time.perf_counter()
+                try:
+                    from_file(path)
+                    networks += 1
+                except srnn.FormatError as error:
+                    assert str(error).startswith(str(path)), error
+                    refused += 1
+                slowest = max(slowest, time.perf_counter() - started)
+                most = max(most, tracemalloc.get_traced_memory()[1])
+                tracemalloc.stop()
+        total += networks + refused
+        print(
+            f"{name:28} {networks:5} networks {refused:5} refused; slowest {slowest:.2f} s, most "
+            f"{most / 2**20:.1f} MiB for {len(content) / 2**20:.2f}",
+            flush=True,
+        )
+    print(f"{total} mutants, no crash")
+
+
+if __name__ == "__main__":
+    main()
