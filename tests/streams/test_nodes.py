@@ -231,7 +231,7 @@ def test_a_chain_without_a_sink_is_gone_unless_it_is_kept():
 @pytest.mark.parametrize(
     ("group", "names"),
     [
-        ("streamz.nodes", {"rnn", "forecast", "detect"}),
+        ("streamz.nodes", {"rnn", "forecast", "detect", "tokens"}),
         ("streamz.sources", {"replay", "follow", "stdin", "host", "text"}),
     ],
 )
