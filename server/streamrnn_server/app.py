@@ -27,7 +27,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 
-from streamrnn.streams import Pipeline, Refused, Result
+from streamrnn.streams import Batch, Pipeline, Refused, Result
 from streamrnn.streams.sources import Source
 from streamrnn_server import pages, protocol
 from streamrnn_server.access import Access
@@ -210,7 +210,7 @@ class Server:
             source = make()
             self.sources.append(source)
             source.on_refused(self.pipeline.refuse)
-            source.sink(self.pipeline.take_batch)
+            source.sink(self._take_batch)
             source.start()
         self.live, self._detail = True, ""
         log.info("live after %.1f s", time.time() - self.hub.started)
@@ -226,6 +226,15 @@ class Server:
         streams = len(recorder.journal.streams)
         for before, result in recorder.newest(min(MOST_REMEMBERED, REMEMBERED // max(1, streams))):
             self.hub.remember(before, result)
+
+    async def _take_batch(self, batch: Batch) -> None:
+        """What a source brings. It waits while nothing is taken, as a file can."""
+        while self.pipeline.halted or self.pipeline.full:
+            if self.pipeline.halted:
+                await asyncio.sleep(SURVEY_S)
+            else:
+                await self.pipeline.settled()
+        self.pipeline.take_batch(batch)
 
     async def _beats(self) -> None:
         """What happens by the clock."""

@@ -96,13 +96,15 @@ def drop(journal: Journal, keep_days: float, keep_bytes: float) -> Change | None
             size -= length
         (pages,) = db.execute("PRAGMA page_count").fetchone()
         (free,) = db.execute("PRAGMA freelist_count").fetchone()
+        late = db.execute("SELECT 1 FROM late WHERE arrived < ? LIMIT 1", (limit,)).fetchone()
     finally:
         db.close()
-    if not gone and free < FREED + pages // 4:  # some will be used again soon
+    if not gone and late is None and free < FREED + pages // 4:  # some will be used again soon
         return None
 
     def change(db: sqlite3.Connection) -> None:
         db.executemany("DELETE FROM chunks WHERE rowid = ?", gone)
+        db.execute("DELETE FROM late WHERE arrived < ?", (limit,))
         db.execute(f"PRAGMA incremental_vacuum({FREED})").fetchall()
 
     return change

@@ -213,6 +213,18 @@ def test_the_oldest_samples_are_dropped_by_age_and_by_size(tmp_path, monkeypatch
     run.die()
 
 
+def test_samples_that_came_too_late_are_dropped_by_age(tmp_path):
+    run = Run(tmp_path, Rule("*", lambda channels: Leaky(1), lateness=10.0))
+    for t in (100.0, 120.0, 90.0):
+        run.pipeline.take("a", [1.0], t)
+        run.pipeline.flush()
+    assert compaction.drop(run.journal, 1.0, 1e9) is None
+    run.journal.in_thread(compaction.drop(run.journal, 0.0, 1e9)).result()
+    with closing(run.journal.read()) as db:
+        assert rows(db, "late") == 0 and rows(db, "log") == 1
+    run.die()
+
+
 VERSION_1 = """
 PRAGMA journal_mode = WAL;
 CREATE TABLE groups (

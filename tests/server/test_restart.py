@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
+from functools import partial
 
 from streamrnn_server import protocol as p
 from streamrnn_server.app import Server, Settings
 from streamrnn_server.journal import Journal
 
-from streamrnn.streams import Pipeline
+from streamrnn.streams import Pipeline, replay
 from tests.server.clients import is_a, leaky, reaches, run, send, sender, tell, until, viewer
 
 
@@ -108,6 +111,30 @@ def test_a_sender_that_does_not_say_its_name_right_is_told(tmp_path):
                     await tx.wait_closed()
                     assert tx.close_code == 1008 and tx.close_reason.startswith(reason)
             assert s.pipeline.refused == {"sender": 3}
+
+    run(main())
+
+
+def test_a_source_waits_while_nothing_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr("streamrnn_server.app.SURVEY_S", 0.01)
+    path = tmp_path / "a.csv"
+    path.write_text("t,value\n" + "\n".join(f"{n},{n}" for n in range(9000)))
+    source = partial(replay, path, rate_hz=math.inf, asynchronous=True)
+
+    async def main():
+        server = started(tmp_path / "journal")
+        server._make_sources = (source,)
+        server.pipeline.halted = "the disk is full"
+        server.recorder.beat = lambda: None
+        async with server as s:
+            await s.ready()
+            while s.sources[0].state == "waiting":
+                await asyncio.sleep(0)
+            assert s.pipeline.samples == 0 and s.status().detail == "the disk is full"
+            s.pipeline.resume()
+            while s.pipeline.samples < 9000:
+                await asyncio.sleep(0.01)
+            assert not s.pipeline.refused
 
     run(main())
 
