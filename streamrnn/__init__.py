@@ -9,7 +9,7 @@ from streamrnn.model import GRU, LRU, LSTM, RNN
 from streamrnn.optimizers import SGD, Adagrad, Adam, RMSprop
 from streamrnn.step import Output, Step, flat, padded
 from streamrnn.train import History, Report, fit
-from streamrnn.trained import from_keras, from_onnx, from_torch
+from streamrnn.trained import from_keras, from_nam, from_onnx, from_rtneural, from_torch
 
 __version__ = "0.1.0"
 
@@ -36,7 +36,9 @@ __all__ = [
     "fit",
     "flat",
     "from_keras",
+    "from_nam",
     "from_onnx",
+    "from_rtneural",
     "from_torch",
     "load",
     "padded",

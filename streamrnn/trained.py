@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from streamrnn.bidirectional import Bidirectional, reads_backwards
-from streamrnn.formats import FormatError, keras, onnx, torch
+from streamrnn.formats import FormatError, keras, nam, onnx, rtneural, torch
 from streamrnn.formats.layer import Layer, Line
 from streamrnn.model import GRU, LSTM, RNN, Model
 from streamrnn.network import Array, Network
@@ -97,6 +97,22 @@ def from_keras(
     return network(path, keras.read(path), tokens, scaling)
 
 
+def from_rtneural(path: str | os.PathLike[str], **scaling: ArrayLike) -> Network | Bidirectional:
+    """A network from RTNeural's JSON: dense, gru, lstm, batchnorm and activations.
+
+    Raises FormatError, with file, layer, what was expected and what came, for all else.
+    """
+    return network(path, rtneural.read(path), False, scaling)
+
+
+def from_nam(path: str | os.PathLike[str], **scaling: ArrayLike) -> Network | Bidirectional:
+    """A network from a .nam file of Neural Amp Modeler: an LSTM, with its stored initial state.
+
+    Raises FormatError, with file, what was expected and what came, for other architectures.
+    """
+    return network(path, nam.read(path), False, scaling)
+
+
 def from_file(
     path: str | os.PathLike[str],
     *,
@@ -107,18 +123,22 @@ def from_file(
     """A network from a file of any kind that is known here, by its ending.
 
     .pt, .pth, .bin, .ckpt, .safetensors: `from_torch`; .onnx: `from_onnx`; .keras, .h5, .hdf5:
-    `from_keras`. Raises FormatError for another ending.
+    `from_keras`; .json: `from_rtneural`; .nam: `from_nam`. Raises FormatError for another ending.
     """
     ending = Path(path).suffix.lower()
     if ending == ".onnx":
         return from_onnx(path, tokens=tokens)
     if ending in (".keras", ".h5", ".hdf5"):
         return from_keras(path, tokens=tokens)
+    if ending == ".json":
+        return from_rtneural(path)
+    if ending == ".nam":
+        return from_nam(path)
     if ending in (".pt", ".pth", ".bin", ".ckpt", ".safetensors"):
         return from_torch(path, forward=forward, nonlinearity=nonlinearity, tokens=tokens)
     raise FormatError(
         f"{path}: ends in {ending!r}, expected .pt, .pth, .bin, .ckpt, .safetensors, .onnx, "
-        ".keras, .h5 or .hdf5"
+        ".keras, .h5, .hdf5, .json or .nam"
     )
 
 
