@@ -247,6 +247,31 @@ def test_exports_of_torch_equal_torch(kind, layers, ways, end):
     np.testing.assert_allclose(y, Y, rtol=0, atol=TOLERANCE)
 
 
+def test_directions_that_are_split_and_joined_are_one_layer():
+    """As tf2onnx writes a Bidirectional of Keras over whole sequences."""
+    inner = cell("LSTM", direction="bidirectional", skip=("P", "initial_h", "initial_c"))
+    arrays = {t.name: onnx.numpy_helper.to_array(t) for t in inner.graph.initializer}
+    arrays |= {"axes": np.array([1]), "M": ends(18)["M"]}
+    model = graph(
+        [
+            (
+                "LSTM",
+                ["X", "W", "R", "B"],
+                ["up"],
+                {"hidden_size": 9, "direction": "bidirectional"},
+            ),
+            ("Split", ["up"], ["there", "back"], {"axis": 1, "num_outputs": 2}),
+            ("Squeeze", ["there", "axes"], ["a"], {}),
+            ("Squeeze", ["back", "axes"], ["b"], {}),
+            ("Concat", ["a", "b"], ["h"], {"axis": -1}),
+            ("MatMul", ["h", "M"], ["Y"], {}),
+        ],
+        arrays,
+    )
+    X = samples()
+    np.testing.assert_allclose(from_onnx(model).run(X), answer(model, X), rtol=0, atol=TOLERANCE)
+
+
 @pytest.mark.parametrize("path", sorted(VECTORS.glob("*.onnx")), ids=lambda path: path.stem)
 def test_recorded_files_give_the_recorded_outputs(path):
     recorded = load_file(path.with_suffix(".safetensors"))

@@ -178,6 +178,8 @@ def _apply(node: Node, values: Mapping[str, Value], opset: int) -> dict[str, Val
     try:
         if node.kind in ("RNN", "GRU", "LSTM"):
             return onnx_layers.recurrent(node, inputs)
+        if node.kind == "Split" and streams:
+            return onnx_axes.split(node, inputs)
         if not streams or node.kind in ("Shape", "Size"):
             made: Value = constant(node, inputs)
         elif node.kind in STREAMS:

@@ -116,6 +116,20 @@ def _slice(node: Node, inputs: Sequence[Value], opset: int) -> Value:
     return x
 
 
+def split(node: Node, inputs: Sequence[Value]) -> dict[str, Value]:
+    """Each output of a Split: as it is used, one direction of the layer below."""
+    x = one_of(inputs)
+    axis = node.attributes.get("axis", 0) % len(x.axes)
+    each, rest = divmod(x.shape[axis], len(node.outputs))
+    sizes = inputs[1] if len(inputs) > 1 else node.attributes.get("split", [each])
+    if rest or not isinstance(sizes, np.ndarray | list) or any(size != each for size in sizes):
+        raise node.refused(f"splits {x.shape} unevenly")
+    return {
+        name: _taken(node, x, axis, slice(n * each, (n + 1) * each), True)
+        for n, name in enumerate(node.outputs)
+    }
+
+
 def _taken(node: Node, x: Stream, axis: int, part: slice, keep: bool) -> Stream:
     """A part of one axis: all, the last step, or one direction."""
     size = x.shape[axis]
@@ -130,7 +144,8 @@ def _taken(node: Node, x: Stream, axis: int, part: slice, keep: bool) -> Stream:
         else:
             raise node.refused(
                 f"takes {start}:{stop}:{step} of an axis of size {size} ({', '.join(kinds)}); "
-                "expected the last step, or one direction"
+                "expected the last step, or one direction (torch's new exporter writes an nn.RNN "
+                "step by step: export it with dynamo=False)"
             )
         atoms = (Atom("one", 1),)
     if size > 1 and atoms == x.axes[axis] and not keep:
