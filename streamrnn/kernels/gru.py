@@ -9,7 +9,7 @@ needs r of all: n = tanh(W_in x + b_in + W_hn (r h) + b_hn), a second pass over 
 
 import numpy as np
 
-from streamrnn.kernels.activations import UNIT, sigmoid, tanh
+from streamrnn.kernels.activations import UNIT, sigmoid, sigmoid_parts, tanh, tanh_ratio
 from streamrnn.kernels.blocks import ONE, TILE, Cell, of_inputs, of_units, order
 from streamrnn.kernels.jit import CFunction, inner
 from streamrnn.kernels.simd import LANES, fma, for_each, load, loads, splat, store
@@ -46,9 +46,10 @@ def pack_before(p):
 @inner
 def cell(n_x, r, z, n_h, h):
     """Preactivations and h of LANES units -> their next h."""
-    n = tanh(fma(sigmoid(r), n_h, n_x))
-    z = sigmoid(z)
-    return fma(n, splat(UNIT) - z, z * h)
+    n, n_d = tanh_ratio(fma(sigmoid(r), n_h, n_x), splat(UNIT))
+    z, no_z = sigmoid_parts(z)
+    # over a common denominator: (1 - z) n + z h in one division
+    return fma(no_z, n, z * h * n_d) / ((z + no_z) * n_d)
 
 
 @inner

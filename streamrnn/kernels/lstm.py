@@ -8,10 +8,10 @@ With peepholes (Gers and Schmidhuber 2000) i and f also see w_ci c and w_cf c, a
 
 import numpy as np
 
-from streamrnn.kernels.activations import UNIT, sigmoid_ratio, tanh_ratio
+from streamrnn.kernels.activations import UNIT, bounded, sigmoid_parts, tanh_ratio
 from streamrnn.kernels.blocks import ONE, TILE, Cell, of_inputs, of_units, order
 from streamrnn.kernels.jit import CFunction, inner
-from streamrnn.kernels.simd import LANES, fma, for_each, limit, load, loads, splat, store
+from streamrnn.kernels.simd import LANES, fma, for_each, load, loads, splat, store
 
 GATES = (0, 1, 2, 3)
 
@@ -43,14 +43,14 @@ def cell(i, f, g, o, c, w, peepholes):
     if peepholes:
         i, f = fma(load(w, 0), c, i), fma(load(w, LANES), c, f)
     # over common denominators: f c + i g in one division, o tanh c in another
-    (i, i_d), (f, f_d), (g, g_d) = sigmoid_ratio(i), sigmoid_ratio(f), tanh_ratio(g, splat(UNIT))
-    g, g_d = i * g, i_d * g_d
-    c = fma(f * c, g_d, g * f_d) / (f_d * g_d)
+    (i, no_i), (f, no_f), (g, g_d) = sigmoid_parts(i), sigmoid_parts(f), tanh_ratio(g, splat(UNIT))
+    f_d, ig, ig_d = f + no_f, i * g, (i + no_i) * g_d
+    c = fma(f * c, ig_d, ig * f_d) / (f_d * ig_d)
     if peepholes:
         o = fma(load(w, 2 * LANES), c, o)
-    o, o_d = sigmoid_ratio(o)
+    o, no_o = sigmoid_parts(o)
     h, h_d = tanh_ratio(c, o)
-    return c, limit(h / (o_d * h_d), splat(UNIT))
+    return c, bounded(h, (o + no_o) * h_d)
 
 
 @inner

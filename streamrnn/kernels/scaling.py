@@ -1,4 +1,4 @@
-"""What e^x asks of vectors beside simd.py: scaling by a power of 2, a limit on one side, a sign."""
+"""What e^x asks of vectors beside simd.py: scaling by a power of 2, limits on one side, a sign."""
 
 import numba
 import numpy as np
@@ -9,7 +9,8 @@ from numba.core import cgutils
 from streamrnn.kernels.jit import inner
 from streamrnn.kernels.simd import F32S, I32, LANES, V, fma, intrinsic, power_of_2, splat
 
-HALF, ROUND = np.float32(0.5), np.float32(12582912.0)  # adding 1.5 * 2^23 rounds to a whole number
+HALF, UNIT = np.float32(0.5), np.float32(1)
+ROUND = np.float32(12582912.0)  # adding 1.5 * 2^23 rounds to a whole number
 GENERIC = numba.config.CPU_NAME == "generic"  # type: ignore[attr-defined]
 # AVX-512 has x 2^n as one instruction
 SCALES = LANES == 16 and not GENERIC and bool(llvm.get_host_cpu_features().get("avx512f"))
@@ -29,18 +30,35 @@ def _scalef(typing, x, n):
     return V(V, V), generate
 
 
-def _scale_in_halves(x, n):
+@inner
+def _halves(n):
     # since 2^n itself may be too small for a float32 while the product is not
     half = fma(n, splat(HALF), splat(ROUND)) - splat(ROUND)
-    return x * power_of_2(half) * power_of_2(n - half)
+    return power_of_2(half), power_of_2(n - half)
+
+
+def _scale_in_halves(x, n):
+    one, other = _halves(n)
+    return x * one * other
 
 
 def _scale_at_once(x, n):
     return _scalef(x, n)
 
 
+def _power_in_halves(n):
+    one, other = _halves(n)
+    return one * other
+
+
+def _power_at_once(n):
+    return _scalef(splat(UNIT), n)
+
+
 # x 2^n for x in 1/2 .. 2 and whole numbers n in -252 .. 0, rounded once: the same bits both ways
 scale = inner(_scale_at_once if SCALES else _scale_in_halves)
+# 2^n for whole numbers n in -252 .. 127, rounded once
+power = inner(_power_at_once if SCALES else _power_in_halves)
 
 
 @intrinsic
@@ -50,6 +68,28 @@ def at_most(typing, x, most):
     def generate(context, builder, signature, arguments):
         x, most = arguments
         return builder.select(builder.fcmp_ordered(">", x, most), most, x)
+
+    return V(V, V), generate
+
+
+@intrinsic
+def at_least(typing, x, least):
+    """x, or least where x is below it; NaN stays NaN."""
+
+    def generate(context, builder, signature, arguments):
+        x, least = arguments
+        return builder.select(builder.fcmp_ordered("<", x, least), least, x)
+
+    return V(V, V), generate
+
+
+@intrinsic
+def known(typing, x, otherwise):
+    """x, or `otherwise` where x is NaN."""
+
+    def generate(context, builder, signature, arguments):
+        x, otherwise = arguments
+        return builder.select(builder.fcmp_ordered("ord", x, x), x, otherwise)
 
     return V(V, V), generate
 
