@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from streamrnn.kernels.activations import LIMIT
 from streamrnn.kernels.blocks import TILE
 from streamrnn.kernels.jit import inner, jit
+from streamrnn.kernels.masked import load_part, store_part
+from streamrnn.kernels.scaling import known
 from streamrnn.kernels.simd import (
     LANES,
     call,
     fma,
     integer,
+    limit,
     load,
     read,
     splat,
@@ -62,22 +65,36 @@ def copy(source, target, count):
     whole = count - count % LANES
     for i in range(0, whole, LANES):
         store(target, i, load(source, i))
-    for i in range(whole, count):
-        write(target, i, read(source, i))
+    if whole < count:
+        store_part(target, whole, count - whole, load_part(source, whole, count - whole))
 
 
 @inner
-def standardize(weights, I, wide, x, out):
-    """out (I,) = (x - mean) / std; a missing value (NaN) counts as the mean."""
-    for i in range(I):
-        v = (read(x, i) - read(weights, i)) * read(weights, wide + i)
-        v = LIMIT if v > LIMIT else v
-        v = -LIMIT if v < -LIMIT else v
-        write(out, i, v if v == v else ZERO)
+def scaled(x, mean, factor):
+    """(x - mean) factor; a missing value (NaN) counts as the mean."""
+    v = limit((x - mean) * factor, splat(LIMIT))
+    return known(v, splat(ZERO))
 
 
 @inner
-def readout(w, H, O, h, y, spare):
+def standardize(weights, I, wide, x, N, out):
+    """x (N, I) -> out (N, wide) = (x - mean) / std, or (N,) of one input; stores whole vectors."""
+    if I == 1:
+        mean, factor = splat(read(weights, 0)), splat(read(weights, wide))
+        whole = N - N % LANES
+        for n in range(0, whole, LANES):
+            store(out, n, scaled(load(x, n), mean, factor))
+        for n in range(whole, N):  # not as a part: what was just written would reach it late
+            store(out, n, scaled(splat(read(x, n)), mean, factor))
+    else:
+        for n in range(N):
+            for i in range(0, I, LANES):
+                v = load_part(x, n * I + i, min(I - i, LANES))
+                store(out, n * wide + i, scaled(v, load(weights, i), load(weights, wide + i)))
+
+
+@inner
+def readout(w, H, O, h, y):
     """y (O,) = (bias_o + W_ho h) std + mean, in four partial sums over k = 0 .. 3 mod 4."""
     for o in range(0, O, LANES):
         a0, a1, a2, a3 = load(w, 0), splat(ZERO), splat(ZERO), splat(ZERO)
@@ -92,12 +109,7 @@ def readout(w, H, O, h, y, spare):
             a0 = fma(splat(read(h, k)), load(w, at), a0)
             at += LANES
         sums = fma((a0 + a1) + (a2 + a3), load(w, LANES), load(w, 2 * LANES))
-        if o + LANES <= O:
-            store(y, o, sums)
-        else:
-            store(spare, 0, sums)
-            for i in range(O - o):
-                write(y, o + i, read(spare, i))
+        store_part(y, o, min(O - o, LANES), sums)
         w += 4 * at
 
 
@@ -173,15 +185,19 @@ def part(plan, weights, states, stride, rows, S, T, t, x, dx, y, dy, scratch):
     spare, below = scratch, scratch + 4 * PAD
     out = below + 4 * N * widest
     room = out + 4 * N * widest
-    w, columns = weights + 8 * wide, wide
+    w = weights + 8 * wide
     if tokens:
         copied, columns = x, dx
     else:
-        copied = below
-        for n in range(N):
-            standardize(weights, I, wide, x + 4 * n * dx, below + 4 * n * wide)
-    for n in range(integer(plan, LAYERS)):
+        copied, columns = below, 1 if I == 1 else wide
+        standardize(weights, I, wide, x, N, copied)
+    layers, outputs = integer(plan, LAYERS), integer(plan, OUTPUTS)
+    last = plan + 8 * (LAYER + (layers - 1) * RECORD)
+    direct = outputs == 0 and dy == integer(last, D)
+    for n in range(layers):
         layer = plan + 8 * (LAYER + n * RECORD)
+        if direct and n == layers - 1:
+            out = y
         here = copied if n == 0 else below
         token = tokens if n == 0 else 0
         if token and S > 1:
@@ -199,13 +215,13 @@ def part(plan, weights, states, stride, rows, S, T, t, x, dx, y, dy, scratch):
         w += 4 * integer(layer, SIZE)
         below, out = out, below
         columns = integer(layer, D)
-    units = integer(plan + 8 * (LAYER + (integer(plan, LAYERS) - 1) * RECORD), H)
-    for n in range(N):
-        h_n, y_n = below + 4 * n * columns, y + 4 * n * dy
-        if integer(plan, OUTPUTS):
-            readout(w, units, dy, h_n, y_n, spare)
-        else:
-            copy(h_n, y_n, units)
+    units = integer(last, H)
+    if outputs:
+        for n in range(N):
+            readout(w, units, dy, below + 4 * n * columns, y + 4 * n * dy)
+    elif not direct:
+        for n in range(N):
+            copy(below + 4 * n * columns, y + 4 * n * dy, units)
 
 
 @inner

@@ -55,7 +55,7 @@ class VectorModel(models.PrimitiveModel):
 # memory
 
 
-def _pointer(builder, address, at):
+def pointer_to(builder, address, at):
     return builder.gep(builder.inttoptr(address, F32.as_pointer()), [at])
 
 
@@ -74,7 +74,7 @@ def load(typing, address, at):
     """The vector that begins at address[at]."""
 
     def generate(context, builder, signature, arguments):
-        return _load(builder, _pointer(builder, *arguments))
+        return _load(builder, pointer_to(builder, *arguments))
 
     return V(types.int64, types.int64), generate
 
@@ -85,7 +85,7 @@ def loads(typing, address, at, gates):
     vectors = types.UniTuple(V, gates.count)
 
     def generate(context, builder, signature, arguments):
-        first = _pointer(builder, *arguments[:2])
+        first = pointer_to(builder, *arguments[:2])
         offsets = (ir.Constant(I64, j * LANES) for j in range(vectors.count))
         loaded = [_load(builder, builder.gep(first, [offset])) for offset in offsets]
         return context.make_tuple(builder, vectors, loaded)
@@ -98,7 +98,7 @@ def store(typing, address, at, vector):
     """address[at], ... = vector."""
 
     def generate(context, builder, signature, arguments):
-        pointer = _pointer(builder, *arguments[:2])
+        pointer = pointer_to(builder, *arguments[:2])
         builder.store(arguments[2], builder.bitcast(pointer, F32S.as_pointer()), align=4)
         return context.get_dummy_value()
 
@@ -114,7 +114,7 @@ def broadcasts(typing, address, at, stride, streams):
         address, at, stride, _ = arguments
         loaded = []
         for _ in range(vectors.count):
-            loaded.append(_splat(builder, builder.load(_pointer(builder, address, at), align=4)))
+            loaded.append(_splat(builder, builder.load(pointer_to(builder, address, at), align=4)))
             at = builder.add(at, stride)
         return context.make_tuple(builder, vectors, loaded)
 
@@ -133,7 +133,7 @@ def load_tile(typing, address, at, stride, rows, columns):
         address, at, stride = arguments[:3]
         loaded = []
         for _ in range(rows.count):
-            first = _pointer(builder, address, at)
+            first = pointer_to(builder, address, at)
             for j in range(columns.count):
                 loaded.append(_load(builder, builder.gep(first, [ir.Constant(I64, j * LANES)])))
             at = builder.add(at, stride)
@@ -151,7 +151,7 @@ def store_tile(typing, address, at, stride, rows, vectors):
         stored = cgutils.unpack_tuple(builder, arguments[4])
         columns = len(stored) // rows.count
         for m in range(rows.count):
-            first = _pointer(builder, address, at)
+            first = pointer_to(builder, address, at)
             for j in range(columns):
                 pointer = builder.gep(first, [ir.Constant(I64, j * LANES)])
                 pointer = builder.bitcast(pointer, F32S.as_pointer())
@@ -182,7 +182,7 @@ def read(typing, address, at):
     """The one float32 at address[at]."""
 
     def generate(context, builder, signature, arguments):
-        return builder.load(_pointer(builder, *arguments), align=4)
+        return builder.load(pointer_to(builder, *arguments), align=4)
 
     return types.float32(types.int64, types.int64), generate
 
@@ -192,7 +192,7 @@ def write(typing, address, at, value):
     """address[at] = value, one float32."""
 
     def generate(context, builder, signature, arguments):
-        builder.store(arguments[2], _pointer(builder, *arguments[:2]), align=4)
+        builder.store(arguments[2], pointer_to(builder, *arguments[:2]), align=4)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.float32), generate

@@ -37,7 +37,10 @@ class Guarded:
 
 
 @pytest.mark.parametrize("cell", naive.MODELS)
-@pytest.mark.parametrize("sizes", [(1, 1, None, 1), (3, 17, 5, 2), (33, 16, 16, 1), (2, 40, 1, 3)])
+@pytest.mark.parametrize(
+    "sizes",
+    [(1, 1, None, 1), (1, 16, None, 2), (3, 17, 5, 2), (33, 16, 16, 1), (2, 40, 1, 3)],
+)
 @pytest.mark.parametrize("tokens", [False, True])
 @pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
 def test_nothing_is_written_beside_the_buffers(cell, sizes, tokens, rows):
