@@ -138,21 +138,33 @@ def send(
     ] = "",
     token: Token = "",
     csv: Annotated[bool, typer.Option("--csv", help="lines are CSV with a header")] = False,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="folder for lines until they are acknowledged", show_default=False),
+    ] = None,
 ) -> None:
     """Send lines from standard input to a server.
 
     A line is a number, or JSON like {"stream": "boiler/7", "t": 1700000000, "temp": 20.5}.
+
+    With --keep each line is taken once, whatever happens to this program, the network and a server
+    with a journal: the next call with the same folder sends first what was on its way.
     """
     from streamrnn_server.send import Sender, SendError
+    from streamrnn_server.spool import Spool, SpoolError
 
     if sys.stdin is None or sys.stdin.isatty():
         err.print("reading lines from the keyboard; end with Ctrl+D (Windows: Ctrl+Z, Enter)")
-    sender = Sender(url, stream=stream or None, token=token, notice=err.print)
+    try:
+        spool = None if keep is None else Spool(keep)
+    except SpoolError as error:
+        _fail(str(error))
+    sender = Sender(url, stream=stream or None, token=token, notice=err.print, spool=spool)
     started = time.monotonic()
     failure = ""
     try:
         asyncio.run(_send(sender, csv))
-    except SendError as error:
+    except (SendError, SpoolError) as error:
         failure = str(error)
     except KeyboardInterrupt:
         failure = "interrupted"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 from streamrnn_server import send, spool
@@ -127,3 +129,24 @@ def test_lines_of_a_time_without_a_server_are_sent_when_there_is_one(tmp_path, m
         kept.close()
 
     run(main())
+
+
+def test_the_command_keeps_lines_of_a_call_that_was_stopped(tmp_path):
+    """Nothing listens at port 9: the first call is ended while it tries again and again."""
+    command = [sys.executable, "-c", "from streamrnn_server.cli import main; main()", "send"]
+    options = ["--keep", str(tmp_path / "spool"), "--url", "http://127.0.0.1:9", "--stream", "a"]
+    with subprocess.Popen(
+        [*command, *options], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin and process.stderr
+        process.stdin.write("1.5\n2.5\n")
+        process.stdin.close()
+        told = ""
+        while "next try" not in told:
+            told += process.stderr.readline()
+        while "next try" not in process.stderr.readline():
+            pass  # by now it has read and kept its input
+        process.kill()
+    kept = Spool(tmp_path / "spool")
+    assert list(kept.kept()) == [(1, ["1.5", "2.5"])]
+    kept.close()
