@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import streamrnn as srnn
@@ -258,6 +258,23 @@ def test_a_loaded_line_goes_on_with_the_same_bits(line, tmp_path):
     assert type(loaded) is Sequential and loaded.metadata == {"made": "today"}
     assert loaded.run(X[20:]).tobytes() == model.run(X[20:]).tobytes()
     assert loaded.initial().tobytes() == model.initial().tobytes()
+
+
+@given(data=st.data())
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_damaged_file_is_refused_or_loads_as_a_line(data, tmp_path):
+    path = tmp_path / "model.safetensors"
+    srnn.save(Sequential([recurrent("LSTM", 2, 3, clip=0.5, initial=True), linear(3, 1)]), path)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    try:
+        assert isinstance(srnn.load(path), Sequential)
+    except FormatError as error:
+        assert str(error).startswith(f"{path}: ")
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
