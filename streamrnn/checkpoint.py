@@ -132,7 +132,7 @@ def load(path: str | os.PathLike[str], *, step: Step | None = None) -> Any:
         if "streamrnn" not in header:
             raise FormatError(
                 "expected a file of streamrnn.save, found no description of it in the header; "
-                "for PyTorch's weights: streamrnn.from_torch(safetensors.numpy.load_file(path))"
+                "for PyTorch's weights: streamrnn.from_torch(path)"
             )
         description = json.loads(header["streamrnn"])
         if description["version"] > VERSION:
@@ -161,6 +161,8 @@ def _tensor(file: Any, name: str) -> NDArray[Any]:
         array: NDArray[Any] = file.get_tensor(name)
     except (TypeError, AttributeError) as error:  # bfloat16 and the like
         raise FormatError(f"tensor {name}: NumPy cannot hold it ({error})") from None
+    if array.dtype.kind not in "fiub":  # bfloat16 where another package taught NumPy of it
+        raise FormatError(f"tensor {name}: NumPy cannot hold it ({array.dtype})")
     return array
 
 
