@@ -6,10 +6,10 @@ from streamrnn.detect import Detection, Detector
 from streamrnn.forecast import Forecast, Forecaster
 from streamrnn.formats import FormatError
 from streamrnn.model import GRU, LRU, LSTM, RNN
-from streamrnn.optimizers import SGD, Adagrad, Adam, RMSprop
 from streamrnn.step import Output, Step, flat, padded
 from streamrnn.train import History, Report, fit
 from streamrnn.trained import from_keras, from_nam, from_onnx, from_rtneural, from_torch
+from streamrnn.training.optimizers import SGD, Adagrad, Adam, RMSprop
 
 __version__ = "0.1.0"
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from streamrnn.model import GRU, LRU, LSTM, RNN
-from streamrnn.optimizers import Optimizer, RMSprop
-from streamrnn.progress import Report
-from streamrnn.resume import History
 from streamrnn.text import Reader
 from streamrnn.train import fit
+from streamrnn.training.optimizers import Optimizer, RMSprop
+from streamrnn.training.progress import Report
+from streamrnn.training.resume import History
 from streamrnn.vocabulary import Vocabulary
 
 CELLS: dict[str, type[RNN | GRU | LSTM | LRU]] = {

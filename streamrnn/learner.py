@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrnn.bptt import Chunk, Network, Part
 from streamrnn.kernels.training import loss, optim
 from streamrnn.model import Model
-from streamrnn.optimizers import Adam, Optimizer
 from streamrnn.step import Output, padded
 from streamrnn.text import Fields, Reader
+from streamrnn.training.bptt import Chunk, Network, Part
+from streamrnn.training.optimizers import Adam, Optimizer
 from streamrnn.vocabulary import Vocabulary
 
 

@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from streamrnn import resume
-from streamrnn.batches import Batches, cut
-from streamrnn.examples import Loss, examples, is_stream, loss_named
-from streamrnn.layers import Array
 from streamrnn.model import Model
 from streamrnn.modes import Example
-from streamrnn.optimizers import OPTIMIZERS, Adam, Optimizer
-from streamrnn.progress import Bar, Interrupt, Report
-from streamrnn.resume import History, Position
-from streamrnn.trainer import Diverged, Trainer
+from streamrnn.training import resume
+from streamrnn.training.batches import Batches, cut
+from streamrnn.training.examples import Loss, examples, is_stream, loss_named
+from streamrnn.training.layers import Array
+from streamrnn.training.optimizers import OPTIMIZERS, Adam, Optimizer
+from streamrnn.training.progress import Bar, Interrupt, Report
+from streamrnn.training.resume import History, Position
+from streamrnn.training.trainer import Diverged, Trainer
 
 __all__ = ["Diverged", "History", "Report", "fit", "mean_loss"]
 

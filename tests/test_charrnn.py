@@ -7,8 +7,8 @@ import pytest
 
 from streamrnn import charrnn
 from streamrnn.checkpoint import save
-from streamrnn.optimizers import RMSprop
 from streamrnn.text import load_reader
+from streamrnn.training.optimizers import RMSprop
 
 TEXT = "the cat sat on the mat. the dog sat on the log. " * 60
 SMALL = {"hidden_size": 24, "num_layers": 1, "batch_size": 4, "truncation": 20, "epochs": 6}

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 import streamrnn as srnn
 from streamrnn.bank import Bank
 from streamrnn.learner import Learner
-from streamrnn.optimizers import SGD, Adam
 from streamrnn.text import Reader
 from streamrnn.train import fit
+from streamrnn.training.optimizers import SGD, Adam
 from streamrnn.vocabulary import Vocabulary
 from tests import naive
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from streamrnn.progress import Bar, Interrupt, Report, line
+from streamrnn.training.progress import Bar, Interrupt, Report, line
 
 HALF = Report(0, 2, 10, 20, 1.25, float("nan"), 1234.5, 3725.0, {})
 

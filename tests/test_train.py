@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import streamrnn as srnn
-from streamrnn import bptt
 from streamrnn.kernels.network import padded
 from streamrnn.kernels.training import loss as loss_kernels
 from streamrnn.train import Diverged, mean_loss
+from streamrnn.training import bptt
 from tests import naive
 
 WAVE = np.sin(np.arange(1200) / 5).astype(np.float32)

@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from streamrnn.progress import Report
     from streamrnn.text import Reader
+    from streamrnn.training.progress import Report
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -55,8 +55,8 @@ def text(
     after the power was gone, goes on where it was.
     """
     from streamrnn import charrnn, save
-    from streamrnn.optimizers import RMSprop
     from streamrnn.threads import cores
+    from streamrnn.training.optimizers import RMSprop
 
     if not output.absolute().parent.is_dir():
         fail(f"{output}: there is no folder {output.absolute().parent} to write it to")

@@ -12,11 +12,11 @@ from streamrnn.demos.digits import UNSEEN, data
 from streamrnn.demos.playing import Places, Play, Rows, answers, likely, marked
 from streamrnn.demos.trained import Figure, Models, Show, kept
 from streamrnn.model import RNN
-from streamrnn.optimizers import Adam
 from streamrnn.sequences import Sequences
 from streamrnn.step import Output
 from streamrnn.streams import Batch, Picture, Rule, Source
 from streamrnn.train import fit
+from streamrnn.training.optimizers import Adam
 
 title = "Numbers in handwriting, and their names in words"
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from streamrnn.demos.playing import Places, Play, answers, likely, marked
 from streamrnn.demos.trained import DATA, Figure, Models, Show, kept
 from streamrnn.model import GRU, RNN
-from streamrnn.optimizers import Adam
 from streamrnn.sequences import Sequences
 from streamrnn.step import Output
 from streamrnn.streams import Batch, Picture, Rule, Source
 from streamrnn.train import fit
+from streamrnn.training.optimizers import Adam
 
 title = "Handwritten digits, seen at once and read row by row"
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from streamrnn.demos.playing import Places, Play, Rows, answers, likely, marked
 from streamrnn.demos.trained import Figure, Models, Show, kept
 from streamrnn.model import RNN
-from streamrnn.optimizers import Adam
 from streamrnn.sequences import Sequences
 from streamrnn.step import Output
 from streamrnn.streams import Batch, Picture, Rule, Source
 from streamrnn.train import fit
+from streamrnn.training.optimizers import Adam
 
 title = "A network as a program: addition it learnt, and parity set by hand"
 

@@ -12,11 +12,11 @@ from streamrnn.demos.playing import Places, Play, Rows, answers, marked
 from streamrnn.demos.reviews import BagOfWords, Review, folder, held_out, plain, reviews
 from streamrnn.demos.trained import Figure, Models, Show
 from streamrnn.model import GRU
-from streamrnn.optimizers import Adam
 from streamrnn.sequences import END, Sequences
 from streamrnn.step import Output
 from streamrnn.streams import Batch, Picture, Rule, Source
 from streamrnn.train import fit
+from streamrnn.training.optimizers import Adam
 from streamrnn.vocabulary import WORD, Vocabulary
 
 title = "Film reviews, judged after every word; fetches its data on first use"

@@ -9,11 +9,11 @@ from streamrnn.demos.motion import LABELS, tracks
 from streamrnn.demos.playing import Places, Play, Rows, answers, likely, marked
 from streamrnn.demos.trained import Figure, Models, Show, kept
 from streamrnn.model import GRU
-from streamrnn.optimizers import Adam
 from streamrnn.sequences import Sequences
 from streamrnn.step import Output
 from streamrnn.streams import Batch, Picture, Point, Rule, Source
 from streamrnn.train import fit
+from streamrnn.training.optimizers import Adam
 
 title = "Objects that move: what each of eight is doing, frame by frame"
 

@@ -19,10 +19,10 @@ from streamrnn import __version__
 from streamrnn.checkpoint import save
 from streamrnn.demos.corpus import VOCABULARY, WEIGHTS, encoded
 from streamrnn.model import LSTM
-from streamrnn.optimizers import Adam
-from streamrnn.progress import Report
 from streamrnn.text import Reader, load_reader
 from streamrnn.train import fit
+from streamrnn.training.optimizers import Adam
+from streamrnn.training.progress import Report
 
 
 def trigram_bits(training: NDArray[Any], texts: list[NDArray[Any]], size: int) -> float:

@@ -13,11 +13,11 @@ from streamrnn.demos.dates import ALPHABET, dates, written
 from streamrnn.demos.playing import Places, Play, Rows, answers, likely, marked
 from streamrnn.demos.trained import Figure, Models, Show, kept
 from streamrnn.model import GRU
-from streamrnn.optimizers import Adam
 from streamrnn.sequences import WRITE, Sequences
 from streamrnn.step import Output
 from streamrnn.streams import Batch, Picture, Rule, Source
 from streamrnn.train import fit
+from streamrnn.training.optimizers import Adam
 
 title = "Dates in three languages, translated to ISO 8601"
 

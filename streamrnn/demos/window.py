@@ -16,11 +16,11 @@ from streamrnn.demos.sliding import Sliding, one_hot, windows
 from streamrnn.demos.symbols import LINE, SYMBOLS, Asked, V, cues, lines
 from streamrnn.demos.trained import Figure, Models, Show, kept
 from streamrnn.model import GRU, RNN, Model
-from streamrnn.optimizers import Adam
 from streamrnn.sequences import Sequences
 from streamrnn.step import Output, Step
 from streamrnn.streams import Batch, Picture, Rule, Source
 from streamrnn.train import fit
+from streamrnn.training.optimizers import Adam
 
 title = "Recurrence against a sliding window, at equal parameters"
 

@@ -18,10 +18,10 @@ from importlib.util import find_spec
 import numpy as np
 
 import streamrnn as srnn
-from streamrnn.batches import Batches, cut
-from streamrnn.examples import loss_named
 from streamrnn.modes import Example
-from streamrnn.trainer import Trainer
+from streamrnn.training.batches import Batches, cut
+from streamrnn.training.examples import loss_named
+from streamrnn.training.trainer import Trainer
 
 V, H, LAYERS, T, B = 96, 128, 2, 50, 50
 UPDATES = 60

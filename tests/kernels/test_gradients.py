@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import streamrnn as srnn
-from streamrnn import bptt, layers
 from streamrnn.kernels.network import padded
 from streamrnn.kernels.training import loss
+from streamrnn.training import bptt, layers
 from tests import naive
 
 T, B = 6, 7

@@ -12,11 +12,11 @@ from streamrnn_server.writing import BURST, States
 
 import streamrnn as srnn
 from streamrnn.learner import Learner
-from streamrnn.optimizers import Adam
 from streamrnn.step import allocate, initial
 from streamrnn.streams import Pipeline, Result, Rule
 from streamrnn.streams.groups import STATE_EVERY
 from streamrnn.text import Reader
+from streamrnn.training.optimizers import Adam
 from streamrnn.vocabulary import Vocabulary
 from tests.server.fakes import say, taken, watch
 

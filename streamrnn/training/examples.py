@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamrnn.bptt import layer_of
 from streamrnn.kernels.training import loss
 from streamrnn.model import Model
 from streamrnn.modes import Example, named, teach, x_size
+from streamrnn.training.bptt import layer_of
 
 
 class Loss(NamedTuple):

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrnn.bptt import Chunk
 from streamrnn.kernels.network import padded
 from streamrnn.model import Model
 from streamrnn.modes import Example
+from streamrnn.training.bptt import Chunk
 
 NAN = np.float32(np.nan)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple, TextIO
 
-from streamrnn.layers import Array
+from streamrnn.training.layers import Array
 
 EVERY_S = 0.2
 WIDTH = 5  # of the bar

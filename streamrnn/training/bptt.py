@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from streamrnn.kernels.network import padded
 from streamrnn.kernels.training import matmul, tokens
-from streamrnn.layers import GRU, LRU, LSTM, RNN, Array, Layer, Tape, zeros
 from streamrnn.model import Model
+from streamrnn.training.layers import GRU, LRU, LSTM, RNN, Array, Layer, Tape, zeros
 
 LAYERS: dict[str, Any] = {"RNN": RNN, "GRU": GRU, "LSTM": LSTM, "LRU": LRU}
 VARIANTS = ("nonlinearity", "reset_after", "peepholes")  # arguments of models and layers alike

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from streamrnn.batches import Batches, Piece
-from streamrnn.bptt import Chunk, Network, Part
-from streamrnn.examples import Loss
 from streamrnn.kernels.training import optim
-from streamrnn.layers import Array, zeros
 from streamrnn.model import Model
-from streamrnn.optimizers import Optimizer
+from streamrnn.training.batches import Batches, Piece
+from streamrnn.training.bptt import Chunk, Network, Part
+from streamrnn.training.examples import Loss
+from streamrnn.training.layers import Array, zeros
+from streamrnn.training.optimizers import Optimizer
 
 
 class Diverged(FloatingPointError):

@@ -15,12 +15,12 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from streamrnn.batches import Batches
 from streamrnn.checkpoint import write
 from streamrnn.formats import FormatError
-from streamrnn.layers import Array
 from streamrnn.model import Model
-from streamrnn.trainer import Trainer
+from streamrnn.training.batches import Batches
+from streamrnn.training.layers import Array
+from streamrnn.training.trainer import Trainer
 
 VERSION = 1
 

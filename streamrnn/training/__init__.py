@@ -1,0 +1,1 @@
+"""What `streamrnn.train.fit` works with: minibatches, gradients, rules of descent, checkpoints."""
