@@ -163,6 +163,10 @@ class RNN(Model):
     def cell_of(config: Mapping[str, Any]) -> Cell:
         return rnn.RELU if config.get("nonlinearity") == "relu" else rnn.TANH
 
+    def units(self, states: NDArray[Any]) -> Array:
+        h = super().units(states)
+        return h / (1 + h) if self.config["nonlinearity"] == "relu" else h  # relu's has no bound
+
 
 class GRU(Model):
     """Gated recurrent units; arguments: `Model`, and more.  Cho et al. 2014, equations 5 to 8.

@@ -368,3 +368,14 @@ def test_advance_refuses_arrays_that_its_addresses_would_misread(change, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         model.advance(**arguments)
     assert not arguments["states"]["h"].any()
+
+
+@pytest.mark.parametrize("cell", naive.MODELS)
+def test_units_of_all_layers_are_shown_within_one(cell):
+    model = cell(2, 5, num_layers=2)
+    states = np.zeros(1, model.layout)
+    y = np.zeros((20, 5), np.float32)
+    model.advance(states, np.zeros(20, np.int64), 100 * samples(20, 2), y)
+    units = model.units(states)
+    assert units.shape == (1, 10) and np.abs(units).max() <= 1
+    assert np.array_equal(np.argsort(units[0, 5:]), np.argsort(y[-1]))  # the top layer's come last
