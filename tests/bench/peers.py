@@ -224,13 +224,24 @@ def many_streams(kind: str, S: int, peer_goal: float) -> list[Row]:
     run, _ = onnx_bound(model, x[None])
     A = np.random.default_rng(0).normal(size=(1024, 1024)).astype(np.float32)
     C = np.empty_like(A)
-    a, b, c = best(lambda: model.advance(states, rows, x, y), run, lambda: np.matmul(A, A, out=C))
+    calls = max(1, 10_000 // S)
+
+    def ours() -> None:
+        for _ in range(calls):
+            model.advance(states, rows, x, y)
+
+    def onnxs() -> None:
+        for _ in range(calls):
+            run()
+
+    a, b, c = best(ours, onnxs, lambda: np.matmul(A, A, out=C))
+    a, b = a / calls, b / calls
     flops = 2 * S * model.cell.gates * H * (H + 1) / a
     share = flops / (2 * 1024**3 / c)
-    what, ours = f"{S} streams, {kind}, H=64", f"{S / a / 1e6:.2f} M steps/s"
+    what, rate = f"{S} streams, {kind}, H=64", f"{S / a / 1e6:.2f} M steps/s"
     return [
-        Row(what, ours, share, 0.85, "NumPy's sgemm, by flops"),
-        Row(what, ours, b / a, peer_goal, "ONNX Runtime, batch"),
+        Row(what, rate, share, 0.85, "NumPy's sgemm, by flops"),
+        Row(what, rate, b / a, peer_goal, "ONNX Runtime, batch"),
     ]
 
 
