@@ -281,9 +281,11 @@ def table(rows: list[Row]) -> str:
 
 
 def _cpu() -> str:
-    from llvmlite import binding
-
-    return f"{platform.machine()} ({binding.get_host_cpu_name()})"
+    """The processor as the system calls it; LLVM's name may be that of an older one."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text("utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{platform.machine()} ({names[0] if names else platform.processor()})"
 
 
 def plot(rows: list[Row], path: Path) -> None:
