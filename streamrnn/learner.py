@@ -58,6 +58,8 @@ class Learner:
         self._first = model.parameters
         # A model of its own, which takes on the parameters of the stream that is stepped.
         self._model: Model = type(model)(**model.config)
+        for name, array in model.parameters.items():
+            self._model.parameters[name] = array
         self._reader = Reader(self._model, vocabulary)
         self._network = Network(model)
         self._part = Part(self._network, truncation, 1)

@@ -114,6 +114,11 @@ def test_what_it_learned_becomes_a_reader_of_its_own():
     assert learner.reader(bank["text"]).surprise("abcd").tobytes() != surprise.tobytes()
 
 
+def test_before_it_has_read_its_reader_is_the_model_it_was_given():
+    surprise = learner_of().reader().surprise("abcd")
+    assert surprise.tobytes() == Reader(model_of(), LETTERS).surprise("abcd").tobytes()
+
+
 def test_a_truncation_below_one_is_refused():
     with pytest.raises(ValueError, match=re.escape("truncation is 0, expected at least 1")):
         learner_of(truncation=0)
