@@ -170,7 +170,11 @@ class Learner(OneStream):
 
     def explain(self) -> Explanation:
         """What carries the newest forecast, and how good forecasts have been; see `Explanation`."""
-        state, unit = self._states[0], self._states[0]["ahead"][kernel.UNIT, 0]
+        return self.explanation(self._states[0])
+
+    def explanation(self, state: Any) -> Explanation:
+        """The same of a stream in a bank, whose state, 0-d of `layout`, is `bank[key]`."""
+        unit = state["ahead"][kernel.UNIT, 0]
         M = len(kernel.MEMBERS)
         mix = state["mix"][:M]
         share = np.concatenate([1.0 - mix.sum(axis=0, keepdims=True), mix])

@@ -34,6 +34,7 @@ class Step(Protocol):
                it releases the GIL, and writes nothing but these rows and y
     reasons    texts of the codes in a "reason" column
     vocabulary texts of the token ids
+    explanation(state) -> forecast.Explanation of what carries the newest forecast; state as above
     """
 
     @property

@@ -344,6 +344,22 @@ def test_explains_its_forecast_to_the_last_part():
     assert list(why.members)[-1] == "persistence" and why.lags.shape == (LAGS - 14, 12)
 
 
+def test_explains_a_stream_in_a_bank():
+    X = weather("temp")[:1500]
+    alone, step = Forecaster(8), Forecaster(8)
+    bank = Bank(step)
+    for begin in range(0, 1500, 500):
+        alone.run(X[begin : begin + 500])
+        bank.step(["a"] * 500, X[begin : begin + 500])
+        bank.step(["b"] * 500, X[::-1][begin : begin + 500])
+    why, expected = step.explanation(bank["a"]), alone.explain()
+    for name in ("members", "parts"):
+        for key, values in getattr(expected, name).items():
+            assert getattr(why, name)[key].tobytes() == values.tobytes()
+    assert why.lags.tobytes() == expected.lags.tobytes()
+    assert why.error.tobytes() == expected.error.tobytes()
+
+
 def test_explains_how_good_it_was():
     x = np.resize([0.0, 3.0, 7.0, 2.0, 1.0, 9.0, 8.0, 4.0] * 3, 5000)[:, None]
     x = x + 0.1 * np.random.default_rng(0).normal(size=x.shape)
