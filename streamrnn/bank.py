@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamrnn import threads as sharing
+from streamrnn.keys import Keys
 from streamrnn.step import Step, allocate, check_rows, initial, scalar
 
 
@@ -92,6 +93,8 @@ class Bank:
 
     def rows(self, keys: Iterable[Hashable]) -> NDArray[np.int64]:
         """The row of each key (N,), a new one in the initial state where a key is new."""
+        if isinstance(keys, Keys):
+            return self.rows(keys.names)[keys.numbers]
         keys = list(keys)
         row_of = self._row_of
         try:

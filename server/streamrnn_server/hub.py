@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from streamrnn.keys import Keys
 from streamrnn_server import protocol
 from streamrnn_server.example import example
 from streamrnn_server.overview import Overviews, Reader
@@ -134,7 +135,7 @@ class Hub:
         batch = result.batch
         known = self._known(result.group)
         n = len(batch.keys)
-        ids = np.fromiter((self._id(key, known) for key in batch.keys), np.int64, n)
+        ids = Keys.of(batch.keys).each(lambda key: self._id(key, known))
         rows = np.empty(n, known.dtype)
         rows["t"], rows["x"], rows["y"] = batch.t, batch.x, batch.y
         rows["h"] = NOT_SAMPLED if result.h is None else result.h

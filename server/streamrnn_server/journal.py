@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrnn.keys import Keys
 from streamrnn_server import columns
 from streamrnn_server.columns import Columns
 from streamrnn_server.database import JournalError, locked, opened, opened_to_read
@@ -190,18 +191,18 @@ class Journal:
             new[group.identity] = (id, kind)
         return id
 
-    def _ids(self, keys: Any, group: int, new: dict[str, StreamRecord]) -> NDArray[np.int32]:
-        known = self.streams
-        try:
-            return np.fromiter((known[key].id for key in keys), np.int32, len(keys))
-        except KeyError:
-            for key in keys:
-                if key not in known and key not in new:
-                    new[key] = StreamRecord(len(known) + len(new), group, 0)
-                    row = (new[key].id, key, group)
-                    self._db.execute("INSERT INTO streams (id, key, grp) VALUES (?, ?, ?)", row)
-            both = known | new
-            return np.fromiter((both[key].id for key in keys), np.int32, len(keys))
+    def _ids(
+        self, keys: Sequence[str], group: int, new: dict[str, StreamRecord]
+    ) -> NDArray[np.int32]:
+        def id_of(key: str) -> int:
+            record = self.streams.get(key) or new.get(key)
+            if record is None:
+                record = new[key] = StreamRecord(len(self.streams) + len(new), group, 0)
+                row = (record.id, key, group)
+                self._db.execute("INSERT INTO streams (id, key, grp) VALUES (?, ?, ?)", row)
+            return record.id
+
+        return Keys.of(keys).each(id_of).astype(np.int32)
 
     def _begin_anew(self, keys: tuple[str, ...], group: Group | None, t: float, what: str) -> None:
         groups: dict[str, tuple[int, Kind]] = {}

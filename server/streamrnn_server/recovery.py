@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrnn.kernels.jit import fingerprint
+from streamrnn.keys import Keys, repeats
 from streamrnn.step import flat
 from streamrnn.streams import Batch, Group, Pipeline, Refused
 from streamrnn.streams.lateness import Held
@@ -59,7 +60,8 @@ def recover(pipeline: Pipeline, journal: Journal) -> Recovered:
     folded = differing = 0
     for group, part in _after(groups, journal, start):
         assert part.ids is not None
-        batch = Batch([keys[id] for id in part.ids.tolist()], part.t, part.x)
+        ids, index = np.unique(part.ids, return_inverse=True)
+        batch = Batch(Keys([keys[id] for id in ids.tolist()], index), part.t, part.x)
         results = pipeline.fold(group, batch)
         y = np.concatenate([r.batch.y for r in results if r.batch.y is not None])
         folded += len(y)
@@ -178,7 +180,7 @@ def _after(
         gathered: dict[Group, list[Columns]] = {}
         for _, part in log(db, journal.kinds):
             assert part.ids is not None
-            new = ends[part.ids] + _repeats(part.ids) >= start[part.ids]
+            new = ends[part.ids] + repeats(part.ids) >= start[part.ids]
             ends += np.bincount(part.ids, minlength=len(ends))
             by = served_by[part.ids]
             for n in np.unique(by[new & (by >= 0)]).tolist():
@@ -199,14 +201,3 @@ def _of_chunks(
         skipped = max(0, start - first)
         part = part.rows(slice(skipped, None))
         yield group, part._replace(ids=np.full(len(part.t), id, np.int32))
-
-
-def _repeats(ids: NDArray[np.int32]) -> NDArray[np.int64]:
-    """How often each id came before in `ids`: [7, 8, 7] -> [0, 0, 1]."""
-    order = np.argsort(ids, kind="stable")
-    ordered = ids[order]
-    begins = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    counts = np.diff(np.r_[begins, len(ids)])
-    repeats = np.empty(len(ids), np.int64)
-    repeats[order] = np.arange(len(ids)) - np.repeat(begins, counts)
-    return repeats

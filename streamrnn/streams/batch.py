@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrnn.keys import Keys
 from streamrnn.streams.refused import Refused, shown
 
 LARGEST = 1e30  # further out a float32 network overflows, and its state is NaN for good
@@ -23,7 +24,7 @@ Sample = Sequence[float | None] | Mapping[str, float | None] | NDArray[Any]
 class Batch(NamedTuple):
     """N samples of one or many streams, oldest first; all have the same channels."""
 
-    keys: Sequence[str]  # (N,) whose sample it is
+    keys: Sequence[str]  # (N,) whose sample it is; Keys where there are many
     t: NDArray[np.float64]  # (N,) event time, seconds since 1970 UTC
     x: NDArray[Any]  # (N, C); NaN = missing
     y: NDArray[Any] | None = None  # (N, O) once a node has filled it
@@ -38,14 +39,14 @@ class Pending:
         self._keys: list[str] = []
         self._t: list[float] = []
         self._x: list[float] = []  # flat: the caller may reuse its row
-        self._columns: list[tuple[list[str], NDArray[Any], NDArray[Any]]] = []
+        self._columns: list[tuple[Keys[str], NDArray[Any], NDArray[Any]]] = []
 
     def add(self, key: str, t: float, row: Iterable[float]) -> None:
         self._keys.append(key)
         self._t.append(t)
         self._x.extend(row)
 
-    def extend(self, keys: list[str], t: NDArray[Any], x: NDArray[Any]) -> None:
+    def extend(self, keys: Keys[str], t: NDArray[Any], x: NDArray[Any]) -> None:
         self._seal()
         self._columns.append((keys, t, x))
 
@@ -53,7 +54,7 @@ class Pending:
         self._seal()
         keys, t, x = zip(*self._columns, strict=True)
         return Batch(
-            [key for part in keys for key in part],
+            Keys.joined(keys),
             np.concatenate(t),
             np.concatenate(x),
             arrived=arrived,
@@ -63,7 +64,7 @@ class Pending:
     def _seal(self) -> None:
         if self._keys:
             x = np.array(self._x).reshape(len(self._keys), -1)
-            self._columns.append((self._keys, np.array(self._t), x))
+            self._columns.append((Keys.of(self._keys), np.array(self._t), x))
             self._keys, self._t, self._x = [], [], []
 
 

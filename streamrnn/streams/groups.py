@@ -12,6 +12,7 @@ from streamz import Stream
 
 from streamrnn.bank import Bank
 from streamrnn.evaluate import RunningError
+from streamrnn.keys import Keys
 from streamrnn.learner import Learner
 from streamrnn.step import Output, Step, allocate
 from streamrnn.streams.batch import Batch
@@ -185,17 +186,18 @@ class Group:
 
     def _states(self, batch: Batch) -> dict[str, NDArray[Any]]:
         """States after this batch of the streams that have come far enough since the last."""
-        self._unseen.update(batch.keys)
-        due = [key for key in dict.fromkeys(batch.keys) if self._unseen[key] >= STATE_EVERY]
+        keys = Keys.of(batch.keys)
+        self._unseen.update(dict(zip(keys.names, keys.counts.tolist(), strict=True)))
+        due = [key for key in keys.names if self._unseen[key] >= STATE_EVERY]
         self._unseen.subtract({key: self._unseen[key] for key in due})
         return {key: self.bank[key] for key in due}
 
     def _hidden(self, batch: Batch) -> NDArray[np.int8]:
         """Units after the last sample of each stream in the batch, NOT_SAMPLED for the others."""
-        last = {key: n for n, key in enumerate(batch.keys)}
-        h = np.full((len(batch.keys), self.U), NOT_SAMPLED, np.int8)
-        units = np.clip(127.0 * self.bank.units(last), -127.0, 127.0)
-        h[list(last.values())] = np.rint(units).astype(np.int8)
+        keys = Keys.of(batch.keys)
+        h = np.full((len(keys), self.U), NOT_SAMPLED, np.int8)
+        units = np.clip(127.0 * self.bank.units(keys.names), -127.0, 127.0)
+        h[keys.last] = np.rint(units).astype(np.int8)
         return h
 
 

@@ -10,15 +10,14 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from fnmatch import fnmatchcase
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from streamz import Stream
 
-from streamrnn.step import Step
+from streamrnn.keys import Keys
+from streamrnn.streams.admission import Admission, Channels
 from streamrnn.streams.batch import (
     Batch,
     Pending,
@@ -26,18 +25,14 @@ from streamrnn.streams.batch import (
     checked_columns,
     checked_row,
     checked_time,
-    names_of,
 )
 from streamrnn.streams.commit import Commit, Commits, Results, Write
+from streamrnn.streams.events import events
 from streamrnn.streams.groups import Group, Result, Rule
 from streamrnn.streams.lateness import Reorder
 from streamrnn.streams.refused import LastRefused, Refusals, Refused, failed, shown
 
 FLUSH_ROWS = 4096  # so many pending samples don't wait for the tick
-COPY_BYTES = 4 << 20  # one event touches at most so much state, so that its copy stays in the cache
-ROUNDS = 64  # looks at the hidden units of a watched stream in one tick
-
-Channels = tuple[str, ...]
 
 
 class Pipeline:
@@ -80,11 +75,7 @@ class Pipeline:
         max_streams: int = 10_000,
         max_channels: int = 256,
     ) -> None:
-        self.rules = tuple(rules)
         self.tick_s = tick_s
-        self.max_streams = max_streams
-        self.max_channels = max_channels
-        self.groups: list[Group] = []
         self.watched: set[str] = set()
         self.marks: dict[str, int] = {}
         self.halted = ""
@@ -92,6 +83,7 @@ class Pipeline:
         self.spent_s = 0.0
         self._refusals = Refusals()
         self._results = Results(self._refusals)
+        self.admission = Admission(rules, self._results, self.refuse, max_streams, max_channels)
         self._commits = Commits(self._committed, self._halt)
         self._then: Callable[[], object] = lambda: None
         self._anew: Callable[[str], object] = lambda key: None
@@ -100,9 +92,6 @@ class Pipeline:
         self._resetting: dict[str, Group] = {}  # after the commit that is on its way
         self._marks: dict[str, int] = {}
         self.reorder = Reorder()
-        self._group_of: dict[str, Group] = {}
-        self._group_by: dict[tuple[Rule, Channels], Group] = {}
-        self._steps: dict[tuple[Rule, Channels], Step] = {}
         self._pending: dict[Group, Pending] = {}
         self._waiting = 0  # rows in all of _pending
         self._due = False  # they are to be flushed as soon as the commit before them is done
@@ -121,11 +110,11 @@ class Pipeline:
         try:
             if self.halted:
                 raise Refused("journal", key, self.halted)
-            group, rule, channels = self._known(key, x)
+            group, rule, channels = self.admission.known(key, x)
             row = checked_row(key, x, channels)
             when = now if t is None else checked_time(key, t, now)
             if group is None:
-                group = self._admit(key, rule, channels)
+                group = self.admission.admit(key, rule, channels)
             if group.vocabulary:
                 group.check_token(key, row[0])
         except Refused as refused:
@@ -137,48 +126,43 @@ class Pipeline:
             self._pending_of(group).add(key, when, row)
         self._wake(1, now)
 
-    def take_batch(self, batch: Batch) -> int:
+    def take_batch(
+        self, batch: Batch, told: Callable[[Refused], object] = lambda refused: None
+    ) -> int:
         """Take columns of samples; returns how many were taken, the others are counted as refused.
 
-        Event times may lie in the future here: a recording keeps its own time. Raises ValueError
-        for columns that are no numbers or do not fit together.
+        Event times may lie in the future here: a recording keeps its own time. `told(refused)` is
+        called for what is refused. Raises ValueError for columns that are no numbers or do not fit
+        together.
         """
+
+        def refuse(refused: Refused) -> None:
+            self.refuse(refused)
+            told(refused)
+
         good = checked_columns(batch)
-        keys, t, x = batch.keys, np.asarray(batch.t), np.asarray(batch.x, np.float64)
-        like: Sample = [0.0] * x.shape[1]  # a sample of these columns
-        if batch.channels is not None:
-            like = dict.fromkeys(batch.channels, 0.0)
-        group_of: dict[str, Group | None] = {}
-        for key in dict.fromkeys(keys):
-            try:
-                if self.halted:
-                    raise Refused("journal", key, self.halted)
-                group, rule, channels = self._known(key, like)
-                checked_row(key, like, channels)
-                group_of[key] = group or self._admit(key, rule, channels)
-            except Refused as refused:
-                refused.count = keys.count(key)
-                self.refuse(refused)
-                group_of[key] = None
+        keys, t, x = Keys.of(batch.keys), np.asarray(batch.t), np.asarray(batch.x, np.float64)
+        groups, group_of = self._groups_of(keys, batch.channels, x.shape[1], refuse)
+        number = group_of[keys.numbers]
         taken = 0
-        for group in dict.fromkeys(filter(None, group_of.values())):
-            own = np.fromiter((group_of[key] is group for key in keys), np.bool, len(keys))
+        for n, group in enumerate(groups):
+            own = number == n
             bad = own & ~(good & group.good_tokens(x))
             if bad.any():
                 got = shown((t[bad][0].item(), x[bad][0].tolist()))
                 error = f"expected a finite time and numbers within ±1e30, got {got}"
-                self.refuse(Refused("value", keys[int(bad.argmax())], error, int(bad.sum())))
+                refuse(Refused("value", keys[int(bad.argmax())], error, int(bad.sum())))
             rows = np.flatnonzero(own & ~bad)
             if not len(rows):
                 continue
-            own_keys = list(keys) if len(rows) == len(keys) else [keys[n] for n in rows.tolist()]
+            own_keys, own_t = (keys, t) if len(rows) == len(keys) else (keys.rows(rows), t[rows])
             own_x = group.in_order(batch.channels, x[rows])
             if group.rule.lateness:
                 now = time.time()
-                for key, when, row in zip(own_keys, t[rows].tolist(), own_x.tolist(), strict=True):
+                for key, when, row in zip(own_keys, own_t.tolist(), own_x.tolist(), strict=True):
                     self._hold(group, key, when, row, now)
             else:
-                self._pending_of(group).extend(own_keys, t[rows], own_x)
+                self._pending_of(group).extend(own_keys, own_t, own_x)
             taken += len(rows)
         if taken:
             self._wake(taken, time.time())
@@ -201,7 +185,7 @@ class Pipeline:
         Where commits are written, that is once they are; `on_reset` tells. Given up with a commit
         that fails. Raises KeyError for a stream that has not been seen.
         """
-        self._resets[key] = self._group_of[key]
+        self._resets[key] = self.admission[key]
         self.flush()
 
     def refuse(self, refused: Refused) -> None:
@@ -275,7 +259,7 @@ class Pipeline:
         for group, samples in pending.items():
             if held is not None:
                 group.hold()
-            for part in self._parts(group, samples.batch(self._arrived, group.channels)):
+            for part in events(group, samples.batch(self._arrived, group.channels), self.watched):
                 try:
                     group.source.emit(part)
                 except Exception as error:  # the graph has put its states back
@@ -303,7 +287,7 @@ class Pipeline:
         """Advance by samples of the past, whose predictions concern nobody but the caller."""
         before, self._results.held = self._results.held, []
         try:
-            for part in self._parts(group, batch):
+            for part in events(group, batch, self.watched):
                 group.source.emit(part)
             return self._results.held
         finally:
@@ -344,6 +328,14 @@ class Pipeline:
     # what is known
 
     @property
+    def rules(self) -> tuple[Rule, ...]:
+        return self.admission.rules
+
+    @property
+    def groups(self) -> list[Group]:
+        return self.admission.groups
+
+    @property
     def samples(self) -> int:
         return self._results.samples
 
@@ -358,12 +350,12 @@ class Pipeline:
 
     def group_of(self, key: str) -> Group | None:
         """The group of a stream that has been seen."""
-        return self._group_of.get(key)
+        return self.admission.get(key)
 
     def admit(self, key: str, channels: Channels) -> Group:
         """The group of a stream that had these channels in the past. Raises Refused."""
-        group, rule, channels = self._known(key, dict.fromkeys(channels, 0.0))
-        return group or self._admit(key, rule, channels)
+        group, rule, channels = self.admission.known(key, dict.fromkeys(channels, 0.0))
+        return group or self.admission.admit(key, rule, channels)
 
     def warm(self, rule: Rule) -> None:
         """Make the step of `rule` and compile it on a throw-away stream; may run in another thread.
@@ -375,7 +367,7 @@ class Pipeline:
         if rule.channels is None:
             channels = tuple(f"x{n}" for n in range(step.inputs))
         else:
-            self._steps[rule, channels] = step
+            self.admission.keep(rule, channels, step)
         group = Group(0, rule, channels, step, Stream())
         refused: list[Refused] = []
         group.on_refused(refused.append)
@@ -385,46 +377,35 @@ class Pipeline:
 
     # inside
 
-    def _known(self, key: str, x: Sample) -> tuple[Group | None, Rule, Channels]:
-        """The group of a stream, if it is open, and the rule and channels for sample x of it."""
-        group = self._group_of.get(key) if isinstance(key, str) else None
-        if group is not None:
-            return group, group.rule, group.channels
-        rule = self._rule(key)
-        return None, rule, rule.channels or names_of(key, x, self.max_channels)
-
-    def _rule(self, key: Any) -> Rule:
-        if not isinstance(key, str) or not 0 < len(key) <= 200 or not key.isprintable():
-            error = "expected a stream's name of 1 to 200 printable characters"
-            raise Refused("stream", shown(key), error)
-        for rule in self.rules:
-            if fnmatchcase(key, rule.match):
-                return rule
-        patterns = ", ".join(rule.match for rule in self.rules[:10]) or "none"
-        more = f" and {len(self.rules) - 10} more" if len(self.rules) > 10 else ""
-        error = f"no rule is for this stream; the patterns are {patterns}{more}"
-        raise Refused("stream", key, error)
-
-    def _admit(self, key: str, rule: Rule, channels: Channels) -> Group:
-        """The group for a new stream; opened when it is the first with its rule and channels."""
-        if len(self._group_of) >= self.max_streams:
-            error = f"max_streams = {self.max_streams} streams are open; raise it to take more"
-            raise Refused("stream", key, error)
-        group = self._group_by.get((rule, channels))
-        if group is None:
+    def _groups_of(
+        self,
+        keys: Keys[str],
+        channels: Channels | None,
+        width: int,
+        refuse: Callable[[Refused], object],
+    ) -> tuple[list[Group], NDArray[np.int64]]:
+        """The groups of streams, and which of them each name is in (len(names),), -1: in none."""
+        like: Sample = [0.0] * width  # a sample of these columns
+        if channels is not None:
+            like = dict.fromkeys(channels, 0.0)
+        numbers: dict[Group, int] = {}
+        group_of = np.full(len(keys.names), -1)
+        fits: set[Group] = set()
+        counts = keys.counts
+        for n, key in enumerate(keys.names):
             try:
-                step = self._steps.get((rule, channels)) or rule.step(channels)
-                group = Group(len(self.groups), rule, channels, step, self._results)
-            except Exception as error:
-                what = (
-                    f"rule {rule.match} has no step for channels ({', '.join(channels)}): {error}"
-                )
-                raise Refused("channels", key, what) from error
-            group.on_refused(self.refuse)
-            self._group_by[rule, channels] = group
-            self.groups.append(group)
-        self._group_of[key] = group
-        return group
+                if self.halted:
+                    raise Refused("journal", key, self.halted)
+                group, rule, own = self.admission.known(key, like)
+                if group is None or group not in fits:
+                    checked_row(key, like, own)
+                    group = group or self.admission.admit(key, rule, own)
+                    fits.add(group)
+                group_of[n] = numbers.setdefault(group, len(numbers))
+            except Refused as refused:
+                refused.count = int(counts[n])
+                refuse(refused)
+        return list(numbers), group_of
 
     def _pending_of(self, group: Group) -> Pending:
         pending = self._pending.get(group)
@@ -465,39 +446,3 @@ class Pipeline:
         except RuntimeError:
             return
         self._alarm = loop.call_later(max(0.0, deadline - time.time()) + self.tick_s, self.flush)
-
-    def _parts(self, group: Group, batch: Batch) -> Iterator[Batch]:
-        """The batch in events: a watched stream that repeats goes in rounds, to look in between."""
-        size = max(1, COPY_BYTES // group.bank.model.layout.itemsize)
-        rounds = self._rounds(batch.keys, size)
-        order = [np.arange(len(batch.keys))]
-        if rounds is not None:
-            order = [np.flatnonzero(rounds == n) for n in range(int(rounds.max()) + 1)]
-        streams = len(set(batch.keys))
-        if rounds is None and streams <= size:
-            yield batch
-            return
-        for rows in order:
-            most = len(rows) if streams <= size else size
-            for start in range(0, len(rows), most):
-                part = rows[start : start + most]
-                yield batch._replace(
-                    keys=[batch.keys[n] for n in part], t=batch.t[part], x=batch.x[part]
-                )
-
-    def _rounds(self, keys: Any, size: int) -> NDArray[np.int64] | None:
-        """The round of each row (N,); None when one is enough. Each copies up to `size` states."""
-        if not self.watched:
-            return None
-        counts = Counter(key for key in keys if key in self.watched)
-        most = max(counts.values(), default=0)
-        if most <= 1:
-            return None
-        stride = -(-most // min(ROUNDS, size))
-        rounds = np.zeros(len(keys), np.int64)
-        counts.clear()
-        for n, key in enumerate(keys):
-            if key in self.watched:
-                rounds[n] = counts[key] // stride
-                counts[key] += 1
-        return rounds

@@ -133,7 +133,7 @@ def test_everything_that_can_be_said(folder, monkeypatch):
     assert settings.origins == ("https://friend.example:8443",)
     assert (settings.name, settings.viewers, settings.senders) == ("plant", 3, 4)
     assert (settings.ring_bytes, settings.message_bytes) == (7 << 20, 8 << 10)
-    assert (server.pipeline.max_streams, server.pipeline.max_channels) == (5, 6)
+    assert (server.pipeline.admission.max_streams, server.pipeline.admission.max_channels) == (5, 6)
     boiler, wind, net, code, rest = server.pipeline.rules
     assert (boiler.match, boiler.channels, boiler.target) == ("boiler/*", ("temp", "load"), 1)
     assert isinstance(boiler.step(boiler.channels), srnn.Detector)

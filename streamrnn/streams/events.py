@@ -1,0 +1,46 @@
+"""A batch cut into events of a group's graph: not too much state at once, and looks in between."""
+
+from collections.abc import Collection, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrnn.keys import Keys, repeats
+from streamrnn.streams.batch import Batch
+from streamrnn.streams.groups import Group
+
+COPY_BYTES = 4 << 20  # one event touches at most so much state, so that its copy stays in the cache
+ROUNDS = 64  # looks at the hidden units of a watched stream in one tick
+
+
+def events(group: Group, batch: Batch, watched: Collection[str]) -> Iterator[Batch]:
+    """The batch in order; a watched stream that repeats goes in rounds, to look in between."""
+    size = max(1, COPY_BYTES // group.bank.model.layout.itemsize)
+    keys = Keys.of(batch.keys)
+    rounds = _rounds(keys, size, watched)
+    many = len(keys.names) > size
+    if rounds is None and not many:
+        yield batch._replace(keys=keys)
+        return
+    order = [np.arange(len(keys))]
+    if rounds is not None:
+        order = [np.flatnonzero(rounds == n) for n in range(int(rounds.max()) + 1)]
+    for rows in order:
+        most = size if many else len(rows)
+        for start in range(0, len(rows), most):
+            part = rows[start : start + most]
+            yield batch._replace(keys=keys.rows(part), t=batch.t[part], x=batch.x[part])
+
+
+def _rounds(keys: Keys[str], size: int, watched: Collection[str]) -> NDArray[np.int64] | None:
+    """The round of each row (N,); None when one is enough. Each copies up to `size` states."""
+    if not watched:
+        return None
+    looked_at = [n for n, name in enumerate(keys.names) if name in watched]
+    most = int(keys.counts[looked_at].max(initial=0))
+    if most <= 1:
+        return None
+    stride = -(-most // min(ROUNDS, size))
+    looked = np.zeros(len(keys.names), np.bool)
+    looked[looked_at] = True
+    return np.where(looked[keys.numbers], repeats(keys.numbers) // stride, 0)
