@@ -31,7 +31,7 @@ ORDER = [
     {"demos"},
 ]
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
-SOCKETS = {"app", "connections", "live", "pages", "send"}
+SOCKETS = {"app", "connections", "live", "pages", "send", "senders"}
 
 
 def imported(path: Path) -> set[str]:

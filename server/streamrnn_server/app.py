@@ -14,7 +14,6 @@ import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
@@ -23,8 +22,6 @@ from typing import Any, Self, cast
 import msgspec
 from websockets.asyncio.server import Server as Listener
 from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
-from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 
 from streamrnn.streams import Batch, Pipeline, Refused, Result
@@ -33,20 +30,19 @@ from streamrnn_server import pages, protocol
 from streamrnn_server.access import Access
 from streamrnn_server.connections import Connection, farewell, header, select_subprotocol
 from streamrnn_server.hub import Hub
-from streamrnn_server.ingest import Answer, Halted, Ingest, arguments
 from streamrnn_server.journal import Journal
 from streamrnn_server.live import Live
 from streamrnn_server.metrics import CONTENT_TYPE, Metrics
 from streamrnn_server.past import NoPast, answer
 from streamrnn_server.process import in_thread, on_signals
 from streamrnn_server.recorder import Recorder
+from streamrnn_server.senders import Senders
 
 log = logging.getLogger(__name__)
 
 SURVEY_S = 0.5
 REMEMBERED = 200_000  # samples of the past that the page begins with, of all streams together
 MOST_REMEMBERED = 2000  # of one of them
-UNANSWERED = 16  # messages of a sender that wait for the journal
 _STOP_S = 0.5  # for viewers and senders to take their leave
 _SPARE = 100  # connections beyond viewers and senders: page files, scrapes, half-open ones
 
@@ -105,10 +101,10 @@ class Server:
         )
         self.compiling = False
         self.live = False
-        self.senders = 0
         self._make_sources = tuple(sources)
         self._detail = "compiling the kernels"
         self._live = Live(self.hub, self._refuse)
+        self._senders = Senders(pipeline, self._refuse)
         self._metrics = Metrics(pipeline, self.hub)
         self._access = Access(
             self.settings.host,
@@ -339,56 +335,22 @@ class Server:
             await self._full(connection, path, f"{limits.viewers} viewers")
         elif path == "/live":
             await self._live.serve(connection)
-        elif self.senders >= limits.senders:
+        elif self._senders.count >= limits.senders:
             await self._full(connection, path, f"{limits.senders} senders")
         else:
-            self.senders += 1
-            try:
-                await self._take(connection, query)
-            except ConnectionClosed as closed:
-                if closed.sent and closed.sent.code == CloseCode.MESSAGE_TOO_BIG:
-                    self._refuse("size", path, closed.sent.reason)
-            finally:
-                self.senders -= 1
+            await self._senders.serve(connection, query, self._ready_for(connection))
 
     async def _full(self, connection: ServerConnection, path: str, who: str) -> None:
         reason = f"{who} are connected; see limits.{who.split()[1]}"
         self._refuse("limit", path, reason)
         await connection.close(protocol.CLOSE_FULL, reason)
 
-    async def _take(self, connection: ServerConnection, query: str) -> None:
+    async def _ready_for(self, connection: ServerConnection) -> bool:
+        """Wait until predictions begin; False if the sender or the server has gone before."""
         gone = asyncio.ensure_future(connection.wait_closed())
         await asyncio.wait({gone, self._start}, return_when=asyncio.FIRST_COMPLETED)
         gone.cancel()
-        if not self.live:  # the server stops before it was ready: what came is not taken
-            return await connection.wait_closed()
-        try:
-            stream, sender, first = arguments(query)
-        except ValueError as error:
-            self._refuse("sender", "/ingest", str(error))
-            return await connection.close(CloseCode.POLICY_VIOLATION, str(error))
-        ingest = Ingest(self.pipeline, stream, sender, first)
-        if sender is not None:
-            await connection.send(protocol.encode(protocol.Known(ingest.known())))
-        answers: asyncio.Queue[Answer] = asyncio.Queue(UNANSWERED)
-        answering = asyncio.create_task(self._acknowledge(connection, answers))
-        try:
-            async for message in connection:
-                await answers.put(await ingest.take(message))
-        except Halted as halted:
-            await connection.close(protocol.CLOSE_FULL, _close_reason(str(halted)))
-        finally:
-            answering.cancel()
-
-    async def _acknowledge(
-        self, connection: ServerConnection, answers: asyncio.Queue[Answer]
-    ) -> None:
-        while True:
-            answer = await answers.get()
-            with suppress(ConnectionClosed):  # then its reader ends this, too
-                if why := await answer.settled:
-                    await connection.close(protocol.CLOSE_FULL, _close_reason(why))
-                await connection.send(protocol.encode(answer.taken))
+        return self.live
 
     def _token_refusal(self, request: Request) -> str | None:
         offered = header(request.headers, "Sec-WebSocket-Protocol") or ""
@@ -407,11 +369,6 @@ def _split(request: Request) -> tuple[str, str]:
     """Path and query. Not urlsplit: it raises for some paths, and takes //host/ for a host."""
     path, _, query = request.path.partition("?")
     return path, query
-
-
-def _close_reason(why: str) -> str:
-    """As much of it as the reason of a close holds, 123 bytes (RFC 6455 section 5.5)."""
-    return why.encode()[:123].decode(errors="ignore")
 
 
 def _url(host: str, port: int) -> str:

@@ -88,7 +88,12 @@ def build(
         except JournalError as error:
             raise config.ConfigError(path, [f"journal: {error}"]) from None
     limits = read.limits
-    pipeline = Pipeline(rules, max_streams=limits.streams, max_channels=limits.channels)
+    pipeline = Pipeline(
+        rules,
+        max_streams=limits.streams,
+        max_channels=limits.channels,
+        future_s=limits.future_s,
+    )
     return Server(pipeline, sources, settings=settings, journal=journal)
 
 

@@ -57,6 +57,10 @@ class LimitsTable(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="memory for recent samples, shared by all streams; each keeps 256"),
     ] = 64
     message_kb: Annotated[Count, Meta(description="size of one message")] = 1024
+    future_s: Annotated[
+        Annotated[float, Meta(ge=0)],
+        Meta(description="how far ahead of this machine's clock the time of a sent sample may be"),
+    ] = 86_400.0
 
 
 class JournalTable(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,9 +1,15 @@
-"""/ingest: lines of NDJSON from senders, each message acknowledged.
+"""/ingest: samples from senders, each message acknowledged.
+
+Lines of NDJSON, many in a message:
 
     {"stream": "boiler/7", "t": 1700000000.0, "x": [20.5, null]}
     {"stream": "boiler/7", "t": "2023-11-14T22:13:20Z", "temp": 20.5, "load": null}
     {"stream": "boiler/8", "value": 20.5}
     20.5                                       with /ingest?stream=boiler/8
+    {"stream": "boiler/8", "t": [1700000001, 1700000002], "x": [[20.5], [20.7]]}
+
+A JSON array of such records is one line, and so is a binary message (ingest_protocol.py). A line
+is taken as a whole: what it holds goes into one commit, but for samples of it that are refused.
 
 A line that is refused does not stop the others. A message is acknowledged when what it brought is
 durable, in order; the next ones are read meanwhile, as long as not too much is on its way. Beyond
@@ -16,15 +22,22 @@ its lines is taken once: they count from the line after that, or from N with &fr
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
+import numpy as np
 
-from streamrnn.streams import Pipeline, Refused
-from streamrnn_server import protocol
+from streamrnn.keys import Keys
+from streamrnn.streams import Batch, Pipeline, Refused
+from streamrnn_server import ingest_protocol
+from streamrnn_server.ingest_protocol import COLUMNS, ColumnsError, RefusedLine, Taken
 
 TOLD = 100  # refused lines that one acknowledgement tells of
+MOST = 8192  # samples in one line: they are predicted at once, and everybody waits for that
 _AT_ONCE = 256  # lines before others get their turn
 
 
@@ -35,7 +48,7 @@ class Halted(Exception):
 class Answer(NamedTuple):
     """What to tell a sender, once `settled` is done with "" and not with a reason against it."""
 
-    taken: protocol.Taken
+    taken: Taken
     settled: asyncio.Future[str]
 
 
@@ -71,6 +84,7 @@ class Ingest:
         self._messages = 0
         self._halts = pipeline.halts
         self._next = self.known() + 1 if first is None else first
+        self._refused: list[RefusedLine] = []  # of the message that is being taken
 
     def known(self) -> int:
         """The last line of this sender that has been taken."""
@@ -82,31 +96,28 @@ class Ingest:
         Raises Halted if that stopped at one of them.
         """
         self._messages += 1
+        self._refused = []
         taken = repeated = 0
-        refused: list[protocol.RefusedLine] = []
-        text = message if isinstance(message, str) else message.decode(errors="replace")
-        for number, line in enumerate(text.split("\n"), 1):
+        for number, line in enumerate(_lines(message), 1):
             await self._turn(number)
             self._check()
-            if self._mark is not None:
-                if self._next <= self.known():
-                    self._next += 1
-                    repeated += 1
-                    continue
-                self._pipeline.mark(self._mark, self._next)
+            if self._mark is not None and self._next <= self.known():
                 self._next += 1
-            if not line or line.isspace():
+                repeated += 1
                 continue
-            try:
-                self._line(line, number)
-                taken += 1
-            except Refused as error:
-                if len(refused) < TOLD:
-                    refused.append(protocol.RefusedLine(number, error.kind, str(error)))
+            with self._pipeline.together():
+                if self._mark is not None:
+                    self._pipeline.mark(self._mark, self._next)
+                    self._next += 1
+                taken += self._line(line, number)
         await self._turn(0)
         self._check()
+        if repeated:
+            error = f"lines up to {self.known()} have been taken before; they are ignored"
+            where = f"/ingest {self._mark}"
+            self._pipeline.refuse(Refused("repeated", where, error, repeated))
         last = None if self._mark is None else self._next - 1
-        answer = protocol.Taken(self._messages, taken, refused, last, repeated)
+        answer = Taken(self._messages, taken, self._refused, last, repeated)
         return Answer(answer, self._pipeline.settled())
 
     def _check(self) -> None:
@@ -120,34 +131,166 @@ class Ingest:
         if number and number % _AT_ONCE == 0:
             await asyncio.sleep(0)
 
-    def _line(self, line: str, number: int) -> None:
+    def _line(self, line: Any, number: int) -> int:
+        """Take a line; how many samples of it."""
+        where = f"/ingest line {number}"
         try:
-            record = msgspec.json.decode(line)
-        except (msgspec.DecodeError, RecursionError) as error:  # the latter: nested without end
-            raise self._refused(
-                "json", number, f"expected one JSON object a line: {error}"
-            ) from None
+            if isinstance(line, bytes):
+                return self._columns(line, number, where)
+            if isinstance(line, str):
+                if not line or line.isspace():
+                    return 0
+                line = _decoded(where, line)
+                _check_count(where, _count(line))
+                return self._record(line, number, None, where)
+            _check_count(where, sum(map(_count, line)))
+        except Refused as refused:
+            return self._refuse(refused, number, None)
+        rows = enumerate(line, 1)
+        return sum(self._record(record, number, row, f"{where} row {row}") for row, record in rows)
+
+    def _record(self, record: Any, number: int, row: int | None, where: str) -> int:
+        """Take one sample, or a batch; how many were taken."""
+        try:
+            if _is_batch(record):
+                return self._batch(record, number, row, where)
+            sample = self._sample(where, record)
+        except Refused as refused:
+            return self._refuse(refused, number, row)
+        return self._take(*sample, number, row)
+
+    def _sample(self, where: str, record: Any) -> tuple[Any, Any, Any]:
+        """Stream, values and time of a record, for the pipeline to check. Raises Refused."""
         if record is None or type(record) in (int, float):  # not isinstance: True is an int
             record = {"value": record}
         if not isinstance(record, dict):
-            raise self._refused(
-                "json", number, f"expected a JSON object or a number, got {line.strip():.60}"
+            got = msgspec.json.encode(record).decode()
+            raise Refused("json", where, f"expected a JSON object or a number, got {got:.60}")
+        key = self._stream_of(where, record.pop("stream", None))
+        t = record.pop("t", None)
+        return key, _values(record), t
+
+    def _take(self, key: Any, x: Any, t: Any, number: int, row: int | None) -> int:
+        try:
+            self._pipeline.take(key, x, t)
+        except Refused as refused:  # counted by the pipeline
+            self._tell(refused, number, row)
+            return 0
+        return 1
+
+    def _batch(self, record: dict[str, Any], number: int, row: int | None, where: str) -> int:
+        """Take the samples of a record whose t and x are lists of them."""
+        try:
+            batch = msgspec.convert(record, _Batch)
+        except msgspec.ValidationError as error:
+            raise Refused("batch", where, f"expected t and x of many samples: {error}") from None
+        count, names = len(batch.x), batch.channels
+        stream = batch.stream
+        if not isinstance(stream, list):
+            stream = [self._stream_of(where, stream)] * count
+        times = [None] * count if batch.t is None else batch.t
+        for name, column in (("stream", stream), ("t", times)):
+            if len(column) != count:
+                wrong = f"expected {count} of {name}, one for each row of x, got {len(column)}"
+                raise Refused("batch", where, wrong)
+        taken = 0
+        for n, (key, t, x) in enumerate(zip(stream, times, batch.x, strict=True), 1):
+            # Where the numbers differ x is refused for that.
+            values = (
+                x if names is None or len(x) != len(names) else dict(zip(names, x, strict=True))
             )
-        key = record.pop("stream", self._stream)
+            taken += self._take(key, values, t, number, row or n)
+        return taken
+
+    def _columns(self, message: bytes, number: int, where: str) -> int:
+        """Take the samples of a binary message."""
+        try:
+            columns = ingest_protocol.decode_columns(message)
+        except ColumnsError as error:
+            raise Refused("columns", where, str(error)) from None
+        _check_count(where, len(columns.t))
+        if not len(columns.t):
+            return 0
+        now = time.time()
+        keys = Keys(list(columns.streams), columns.stream.astype(np.int64)).rows(slice(None))
+        t = np.where(np.isnan(columns.t), now, columns.t)
+        channels = None if columns.channels is None else tuple(columns.channels)
+        batch = Batch(keys, t, columns.x.T, arrived=now, channels=channels)
+        tell = partial(self._tell, number=number)
+        return self._pipeline.take_batch(batch, tell, recorded=False)
+
+    def _stream_of(self, where: str, named: Any) -> Any:
+        key = self._stream if named is None else named
         if key is None:
-            raise self._refused(
+            raise Refused(
                 "stream",
-                number,
+                where,
                 'expected the stream as "stream" in the line, or for all lines as '
                 "/ingest?stream=NAME",
             )
-        t = record.pop("t", None)
-        self._pipeline.take(key, _values(record), t)
+        return key
 
-    def _refused(self, kind: str, number: int, error: str) -> Refused:
-        refused = Refused(kind, f"/ingest line {number}", error)
+    def _refuse(self, refused: Refused, number: int, row: int | None) -> int:
         self._pipeline.refuse(refused)
-        return refused
+        self._tell(refused, number, row)
+        return 0
+
+    def _tell(self, refused: Refused, number: int, row: int | None = None) -> None:
+        if len(self._refused) < TOLD:
+            told = RefusedLine(number, refused.kind, str(refused), row, refused.count)
+            self._refused.append(told)
+
+
+class _Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Samples of one stream, or one stream for each."""
+
+    x: list[list[float | None]]
+    t: list[float | str | None] | None = None
+    stream: str | list[str] | None = None
+    channels: list[str] | None = None
+
+
+def _lines(message: str | bytes) -> Iterator[Any]:
+    """The lines of a message: texts, or a JSON array or columns, which are one."""
+    if isinstance(message, bytes):
+        if message[:1] == bytes([COLUMNS]):
+            yield message
+            return
+        message = message.decode(errors="replace")
+    if message.lstrip()[:1] == "[":
+        try:
+            yield msgspec.json.decode(message)
+            return
+        except (msgspec.DecodeError, RecursionError):
+            pass  # lines, of which the first begins so
+    yield from message.split("\n")
+
+
+def _decoded(where: str, line: str) -> Any:
+    try:
+        return msgspec.json.decode(line)
+    except (msgspec.DecodeError, RecursionError) as error:  # the latter: nested without end
+        raise Refused("json", where, f"expected one JSON object a line: {error}") from None
+
+
+def _is_batch(record: Any) -> bool:
+    if not isinstance(record, dict):
+        return False
+    x = record.get("x")
+    nested = isinstance(x, list) and len(x) > 0 and isinstance(x[0], list)
+    return nested or isinstance(record.get("t"), list)
+
+
+def _count(record: Any) -> int:
+    """How many samples a record is of."""
+    x = record.get("x") if _is_batch(record) else None
+    return len(x) if isinstance(x, list) else 1
+
+
+def _check_count(where: str, count: int) -> None:
+    if count > MOST:
+        error = f"expected at most {MOST} samples in one line or message, got {count}; send several"
+        raise Refused("size", where, error, count)
 
 
 def _values(record: dict[str, Any]) -> Any:

@@ -1,14 +1,12 @@
-"""The wire between server, page and senders: every message, and nothing about sockets.
+"""The wire between server and viewers: every message, and nothing about sockets.
 
 Control messages are JSON objects told apart by "type"; samples and overviews are binary columns.
 web/src/protocol.ts is the same in TypeScript, and tests/golden_frames.json holds both to the same
-bytes. For people: docs/serve.md.
+bytes. For people: docs/serve.md. Senders have their own: ingest_protocol.py.
 
     viewers  /live    ◀─ Hello, Streams, Status, Gap, Picture, Written, WasReset, Example, Error,
                          Samples, Overview
                       ─▶ Watch, Ack, Pause, Resume, Write, Stop, Reset, Explain
-    senders  /ingest  ◀─ Known, Taken
-                      ─▶ lines of NDJSON (ingest.py)
 
 Binary messages are little-endian: a header of 16 bytes (HEADER), then
     samples   for each chunk: CHUNK (32 bytes), f64 t[n], f32 x[C][n], f32 y[O][n], i8 h[n][U],
@@ -299,31 +297,6 @@ class Explain(
     """Send the Example."""
 
 
-class RefusedLine(msgspec.Struct, frozen=True):
-    line: int  # counted from 1
-    kind: str
-    error: str
-
-
-class Taken(msgspec.Struct, tag_field="type", tag="ack", frozen=True, omit_defaults=True):
-    """To a sender, for each of its messages: lines taken into the pipeline, and refused ones.
-
-    A sender that gave its name may forget its lines up to `line`; `repeated` ones were known.
-    """
-
-    message: int  # counted from 1 on this connection
-    taken: int
-    refused: list[RefusedLine]
-    line: int | None = None
-    repeated: int = 0
-
-
-class Known(msgspec.Struct, tag_field="type", tag="known", frozen=True):
-    """To a sender that gave its name, first: its lines up to this number are taken for good."""
-
-    line: int
-
-
 ToViewer = Hello | Streams | Status | Gap | Picture | Written | WasReset | Example | Error
 FromViewer = Watch | Ack | Pause | Resume | Write | Stop | Reset | Explain
 EXPECTED = "expected a watch, ack, pause, resume, write, stop, reset or explain message"
@@ -337,7 +310,7 @@ class ProtocolError(ValueError):
     """A message that is not what this file says."""
 
 
-def encode(message: ToViewer | FromViewer | Taken | Known) -> str:
+def encode(message: ToViewer | FromViewer) -> str:
     """JSON text of a control message; a float that is not finite becomes null."""
     return _encode(message).decode()
 

@@ -92,8 +92,8 @@ def event_time(value: float | str) -> float:
     raise ValueError(f"expected seconds since 1970 or an ISO 8601 time, got {shown(value)}")
 
 
-def checked_time(where: str, value: float | str, now: float) -> float:
-    """`event_time(value)`; refused unless finite and at most a day ahead of `now`.
+def checked_time(where: str, value: float | str, now: float, future_s: float = DAY_S) -> float:
+    """`event_time(value)`; refused unless finite and at most `future_s` ahead of `now`.
 
     A clock may be hours off; more than a day ahead is another unit or a mistake, and would push
     whatever comes later off the page.
@@ -102,14 +102,17 @@ def checked_time(where: str, value: float | str, now: float) -> float:
         t = event_time(value)
     except ValueError as error:
         raise Refused("time", where, str(error)) from None
-    if -LATEST <= t <= now + DAY_S:
+    if -LATEST <= t <= now + future_s:
         return t
-    milliseconds = "; milliseconds? send seconds" if Y2K <= t / 1000.0 <= now + DAY_S else ""
-    raise Refused(
-        "time",
-        where,
-        f"expected a time at most one day after now, got {shown(value)}{milliseconds}",
-    )
+    raise too_far_ahead(where, value, t, now, future_s)
+
+
+def too_far_ahead(where: str, value: object, t: float, now: float, future_s: float) -> Refused:
+    """Why a sample's time `t`, given as `value`, is refused."""
+    span = "one day" if future_s == DAY_S else f"{future_s:g} s"
+    milliseconds = "; milliseconds? send seconds" if Y2K <= t / 1000.0 <= now + future_s else ""
+    error = f"expected a time at most {span} after now, got {shown(value)}{milliseconds}"
+    return Refused("time", where, error)
 
 
 def checked_row(where: str, x: Any, channels: tuple[str, ...]) -> Sequence[float]:

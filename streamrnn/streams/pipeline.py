@@ -10,7 +10,9 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +21,15 @@ from streamz import Stream
 from streamrnn.keys import Keys
 from streamrnn.streams.admission import Admission, Channels
 from streamrnn.streams.batch import (
+    DAY_S,
+    LATEST,
     Batch,
     Pending,
     Sample,
     checked_columns,
     checked_row,
     checked_time,
+    too_far_ahead,
 )
 from streamrnn.streams.commit import Commit, Commits, Results, Write
 from streamrnn.streams.events import events
@@ -55,7 +60,8 @@ class Pipeline:
 
     rules    the first whose pattern matches a stream's key serves it
     tick_s   how long a sample waits for company; where no event loop runs, until flush()
-    max_streams, max_channels   what goes beyond is refused
+    max_streams, max_channels, future_s   what goes beyond is refused; future_s: seconds for which
+            the time of a sample may be ahead of now
 
     groups   in order of their ids
     watched  keys of streams that somebody looks at: their hidden units come with every sample
@@ -74,8 +80,10 @@ class Pipeline:
         tick_s: float = 0.02,
         max_streams: int = 10_000,
         max_channels: int = 256,
+        future_s: float = DAY_S,
     ) -> None:
         self.tick_s = tick_s
+        self.future_s = future_s
         self.watched: set[str] = set()
         self.marks: dict[str, int] = {}
         self.halted = ""
@@ -94,6 +102,7 @@ class Pipeline:
         self.reorder = Reorder()
         self._pending: dict[Group, Pending] = {}
         self._waiting = 0  # rows in all of _pending
+        self._together = False  # no flush before all of it is taken
         self._due = False  # they are to be flushed as soon as the commit before them is done
         self._arrived = math.nan
         self._timer: asyncio.TimerHandle | None = None
@@ -112,7 +121,7 @@ class Pipeline:
                 raise Refused("journal", key, self.halted)
             group, rule, channels = self.admission.known(key, x)
             row = checked_row(key, x, channels)
-            when = now if t is None else checked_time(key, t, now)
+            when = now if t is None else checked_time(key, t, now, self.future_s)
             if group is None:
                 group = self.admission.admit(key, rule, channels)
             if group.vocabulary:
@@ -127,13 +136,18 @@ class Pipeline:
         self._wake(1, now)
 
     def take_batch(
-        self, batch: Batch, told: Callable[[Refused], object] = lambda refused: None
+        self,
+        batch: Batch,
+        told: Callable[[Refused], object] = lambda refused: None,
+        *,
+        recorded: bool = True,
     ) -> int:
         """Take columns of samples; returns how many were taken, the others are counted as refused.
 
-        Event times may lie in the future here: a recording keeps its own time. `told(refused)` is
-        called for what is refused. Raises ValueError for columns that are no numbers or do not fit
-        together.
+        `told(refused)` is called for what is refused. Raises ValueError for columns that are no
+        numbers or do not fit together.
+
+        recorded   event times may lie in the future: a recording keeps its own time
         """
 
         def refuse(refused: Refused) -> None:
@@ -144,6 +158,8 @@ class Pipeline:
         keys, t, x = Keys.of(batch.keys), np.asarray(batch.t), np.asarray(batch.x, np.float64)
         groups, group_of = self._groups_of(keys, batch.channels, x.shape[1], refuse)
         number = group_of[keys.numbers]
+        if not recorded:
+            number[self._ahead(keys, t, number >= 0, refuse)] = -1
         taken = 0
         for n, group in enumerate(groups):
             own = number == n
@@ -171,6 +187,23 @@ class Pipeline:
     def mark(self, name: str, number: int) -> None:
         """What was taken so far is all of `name` up to `number`; committed together with it."""
         self._marks[name] = number
+        self._flush_soon()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is taken within, marks included, goes into one commit, however much it is.
+
+        >>> pipeline = Pipeline([])
+        >>> with pipeline.together():
+        ...     pipeline.mark("plant", 1)
+        """
+        self._together = True
+        try:
+            yield
+        finally:
+            self._together = False
+            if self.full:
+                self.flush()
 
     def marked(self, name: str) -> int:
         """The last mark of `name`, 0 if there is none; one that was given up has never been."""
@@ -407,6 +440,24 @@ class Pipeline:
                 refuse(refused)
         return list(numbers), group_of
 
+    def _ahead(
+        self,
+        keys: Keys[str],
+        t: NDArray[Any],
+        own: NDArray[np.bool],
+        refuse: Callable[[Refused], object],
+    ) -> NDArray[np.bool]:
+        """Which of one's own samples are of a time too far ahead of now; refused."""
+        now = time.time()
+        ahead = own & (t > now + self.future_s) & (t <= LATEST)
+        if ahead.any():
+            n = int(ahead.argmax())
+            first = t[n].item()
+            refused = too_far_ahead(keys[n], first, first, now, self.future_s)
+            refused.count = int(ahead.sum())
+            refuse(refused)
+        return ahead
+
     def _pending_of(self, group: Group) -> Pending:
         pending = self._pending.get(group)
         if pending is None:
@@ -416,14 +467,15 @@ class Pipeline:
     def _wake(self, rows: int, now: float) -> None:
         self._arrived = now
         self._waiting += rows
-        if self._waiting >= FLUSH_ROWS:
+        if self.full and not self._together:
             self.flush()
-        elif self._timer is None:
-            try:
-                loop = asyncio.get_running_loop()
-            except RuntimeError:
-                return
-            self._timer = loop.call_later(self.tick_s, self.flush)
+        else:
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        if self._timer is None:
+            with suppress(RuntimeError):  # no event loop
+                self._timer = asyncio.get_running_loop().call_later(self.tick_s, self.flush)
 
     def _hold(self, group: Group, key: str, t: float, row: Sequence[float], arrived: float) -> None:
         if not self.reorder.take(group, key, t, row, arrived):

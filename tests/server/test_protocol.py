@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from streamrnn_server import ingest_protocol as i
 from streamrnn_server import protocol as p
 
 GOLDEN = Path(__file__).parent.parent / "golden_frames.json"
@@ -20,6 +21,10 @@ NAN = math.nan
 
 def f4(rows: list[list[float]]) -> np.ndarray[Any, Any]:
     return np.array(rows, np.float32)
+
+
+def u4(numbers: list[int]) -> np.ndarray[Any, Any]:
+    return np.array(numbers, np.uint32)
 
 
 SENSOR = p.Group(
@@ -170,9 +175,20 @@ FROM_VIEWER: dict[str, p.FromViewer] = {
     "explain": p.Explain(),
 }
 TO_SENDER = {
-    "taken": p.Taken(message=1, taken=2, refused=[]),
-    "taken, some refused": p.Taken(
-        message=2, taken=1, refused=[p.RefusedLine(2, "channels", "x has 3 channels")]
+    "known": i.Known(line=1234),
+    "taken": i.Taken(message=1, taken=2, refused=[]),
+    "taken, some refused": i.Taken(
+        message=2, taken=1, refused=[i.RefusedLine(2, "channels", "x has 3 channels")]
+    ),
+    "taken, known in part": i.Taken(
+        message=3,
+        taken=8,
+        refused=[
+            i.RefusedLine(3, "time", "a: expected a time", row=7),
+            i.RefusedLine(4, "value", "b: expected numbers", count=5),
+        ],
+        line=1238,
+        repeated=2,
     ),
 }
 EMPTY = p.Chunk(
@@ -226,6 +242,21 @@ BINARY: dict[str, p.Samples | p.Overview] = {
 }
 
 
+FROM_SENDER: dict[str, i.Columns] = {
+    "columns, one sample": i.Columns(["a"], None, np.array([NAN]), f4([[20.5]]), u4([0])),
+    "columns, two channels": i.Columns(
+        ["boiler/7", "Köln ✓"],
+        ["temp", "load"],
+        np.array([1700000000.0, 1700000000.25, 1700000000.5]),
+        f4([[20.5, NAN, 21.25], [1.5, 2.5, -3.5]]),
+        u4([0, 1, 0]),
+    ),
+    "columns, float64": i.Columns(
+        ["a", "b"], None, np.array([1.0, 2.0]), np.array([[0.1, 1e30]]), u4([1, 1])
+    ),
+}
+
+
 def plain(value: Any) -> Any:
     """JSON form of a binary message: arrays as lists, NaN as null."""
     if isinstance(value, np.ndarray):
@@ -235,7 +266,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, p.Overview):
         columns = {k: plain(v) for k, v in value.columns.items()}
         return {"kind": "overview", "epoch": value.epoch, "sent": value.sent} | columns
-    if isinstance(value, p.Chunk):
+    if isinstance(value, p.Chunk | i.Columns):
         return {k: plain(v) for k, v in value._asdict().items()}
     if isinstance(value, list):
         return [plain(v) for v in value]
@@ -252,13 +283,19 @@ def encoded(message: p.Samples | p.Overview) -> bytes:
 
 def golden() -> dict[str, Any]:
     def texts(messages: dict[str, Any]) -> list[dict[str, Any]]:
-        return [{"name": k, "message": json.loads(p.encode(m))} for k, m in messages.items()]
+        encode = i.encode if messages is TO_SENDER else p.encode
+        return [{"name": k, "message": json.loads(encode(m))} for k, m in messages.items()]
 
     return {
-        "about": "Messages of the wire, see server/streamrnn_server/protocol.py. null is NaN.",
+        "about": "Messages of the wire, see protocol.py and ingest_protocol.py in "
+        "server/streamrnn_server. null is NaN.",
         "to_viewer": texts(TO_VIEWER),
         "from_viewer": texts(FROM_VIEWER),
         "to_sender": texts(TO_SENDER),
+        "from_sender": [
+            {"name": k, "message": plain(m), "hex": i.encode_columns(m).hex()}
+            for k, m in FROM_SENDER.items()
+        ],
         "binary": [
             {"name": k, "message": plain(m), "hex": encoded(m).hex()} for k, m in BINARY.items()
         ],
@@ -285,6 +322,87 @@ def test_viewer_messages_decode(frame):
 @pytest.mark.parametrize("frame", FILE.get("to_viewer", []), ids=lambda f: f["name"])
 def test_control_messages_survive_a_round_trip(frame):
     assert json.loads(p.encode(p.decode_control(json.dumps(frame["message"])))) == frame["message"]
+
+
+@pytest.mark.parametrize("frame", FILE.get("from_sender", []), ids=lambda f: f["name"])
+def test_columns_of_senders_decode_to_their_json(frame):
+    columns = i.decode_columns(bytes.fromhex(frame["hex"]))
+    assert plain(columns) == frame["message"]
+    assert columns.x.dtype == FROM_SENDER[frame["name"]].x.dtype
+
+
+def test_columns_of_a_sender_byte_by_byte():
+    # Written by hand from the layout in ingest_protocol.py, to hold the golden file's own maker.
+    names = b'{"streams":["a","b"],"channels":["x"]}  '
+    expected = (
+        "03 01 0100 02000000 28000000 04000000"  # columns, v1, C 1, n 2, 40 bytes of names, f32
+        + names.hex()
+        + "000000000000f03f 000000000000f87f"  # t 1.0, now
+        "0000803f 0000c07f"  # x 1.0 NaN
+        "01000000 00000000"  # of b, of a
+    )
+    columns = i.Columns(["a", "b"], ["x"], np.array([1.0, NAN]), f4([[1.0, NAN]]), u4([1, 0]))
+    assert i.encode_columns(columns) == bytes.fromhex(expected)
+
+
+def columns(**changes: Any) -> bytes:
+    """A binary message of a sender with something wrong in its header or names."""
+    names = changes.pop("names", b'{"streams":["a"]}')
+    names += b" " * (-len(names) % 8)
+    header = {"kind": 3, "version": 1, "C": 1, "n": 1, "B": len(names), "width": 4} | changes
+    body = np.zeros(1, "<f8").tobytes() + np.zeros(1, "<f4").tobytes()
+    return i.HEADER.pack(*header.values()) + names + body + u4([0]).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        (b"\x03\x01", "expected a header of 16 bytes, got 2 bytes"),
+        (columns(kind=1), "expected kind 3 in version 1, got 1 in version 1"),
+        (columns(version=2), "expected kind 3 in version 1, got 3 in version 2"),
+        (
+            columns(width=2),
+            "expected values of 4 or 8 bytes and names of a multiple of 8 bytes, got 2 and 24",
+        ),
+        (
+            columns(n=2**32 - 1),
+            "expected 68719476760 bytes for 4294967295 samples of 1 channels and names of 24 "
+            "bytes, got 56",
+        ),
+        (
+            columns(width=8),
+            "expected 60 bytes for 1 samples of 1 channels and names of 24 bytes, got 56",
+        ),
+        (columns(names=b"{}"), "names: Object missing required field `streams`"),
+        (
+            columns(names=b'{"streams":["\xff"]}'),
+            "names: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+        ),
+        (
+            columns(names=b'{"streams":["a","a"]}'),
+            "names: expected each stream once",
+        ),
+        (
+            columns(names=b'{"streams":["a"],"channels":["x","x"]}'),
+            "names: expected each channel once",
+        ),
+        (
+            columns(names=b'{"streams":["a"],"channels":["x","y"]}'),
+            "names: expected 1 channels, as there are columns, got 2",
+        ),
+    ],
+)
+def test_columns_that_are_refused(message, error):
+    with pytest.raises(i.ColumnsError) as refused:
+        i.decode_columns(message)
+    assert str(refused.value) == error
+
+
+def test_columns_of_a_stream_without_a_name_are_refused():
+    whole = bytearray(columns())
+    whole[-4:] = u4([7]).tobytes()
+    with pytest.raises(i.ColumnsError, match="expected numbers of streams below 1, got 7"):
+        i.decode_columns(bytes(whole))
 
 
 def test_a_sample_frame_byte_by_byte():
