@@ -148,7 +148,11 @@ class Bank:
         units = getattr(self.model, "units", None)
         if units is None:
             return np.zeros((len(rows), 0), np.float32)
-        shown: NDArray[np.float32] = units(self._states[rows])
+        low, high = min(rows, default=0), max(rows, default=-1) + 1
+        if high - low > 2 * len(rows):
+            shown: NDArray[np.float32] = units(self._states[rows])
+        else:  # close together: without a copy of all that the step remembers
+            shown = units(self._states[low:high])[np.array(rows, np.int64) - low]
         return shown
 
     def snapshot(self) -> Snapshot:

@@ -141,3 +141,13 @@ def test_what_does_not_fit_is_refused_and_moves_no_state(call, error, text):
         call(bank)
     after = bank.snapshot()
     assert after.keys == before.keys and after.states.tobytes() == before.states.tobytes()
+
+
+@pytest.mark.parametrize("keys", [["b", "c"], ["d", "a"], ["a", "h"], ["h"], []])
+def test_units_are_those_of_each_stream(keys):
+    bank = Bank(GRU(1, 8, 1))
+    every = [*"abcdefgh"]
+    bank.step(every, np.arange(8.0).reshape(8, 1))
+    alone = [bank.model.units(np.array([bank[key]]))[0] for key in keys]
+    assert bank.units(keys).tolist() == [units.tolist() for units in alone]
+    assert bank.units(keys).shape == (len(keys), 8)

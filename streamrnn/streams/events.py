@@ -14,22 +14,22 @@ ROUNDS = 64  # looks at the hidden units of a watched stream in one tick
 
 
 def events(group: Group, batch: Batch, watched: Collection[str]) -> Iterator[Batch]:
-    """The batch in order; a watched stream that repeats goes in rounds, to look in between."""
+    """The batch, each stream's samples in order; a watched one that repeats goes in rounds.
+
+    Where there is too much state, all samples of a stream are in one event, or in one of each
+    round: else its state would be copied for each of them.
+    """
     size = max(1, COPY_BYTES // group.bank.model.layout.itemsize)
     keys = Keys.of(batch.keys)
     rounds = _rounds(keys, size, watched)
-    many = len(keys.names) > size
-    if rounds is None and not many:
+    if rounds is None and len(keys.names) <= size:
         yield batch._replace(keys=keys)
         return
-    order = [np.arange(len(keys))]
-    if rounds is not None:
-        order = [np.flatnonzero(rounds == n) for n in range(int(rounds.max()) + 1)]
-    for rows in order:
-        most = size if many else len(rows)
-        for start in range(0, len(rows), most):
-            part = rows[start : start + most]
-            yield batch._replace(keys=keys.rows(part), t=batch.t[part], x=batch.x[part])
+    shares = -(-len(keys.names) // size)
+    part = keys.numbers // size if rounds is None else rounds * shares + keys.numbers // size
+    order = np.argsort(part, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(part[order])) + 1):
+        yield batch._replace(keys=keys.rows(rows), t=batch.t[rows], x=batch.x[rows])
 
 
 def _rounds(keys: Keys[str], size: int, watched: Collection[str]) -> NDArray[np.int64] | None:

@@ -24,6 +24,7 @@ from streamz import Stream
 from streamrnn.bank import Bank
 from streamrnn.detect import Detection, Detections, Detector
 from streamrnn.forecast import Forecast, Forecaster
+from streamrnn.keys import Keys
 from streamrnn.model import Model
 from streamrnn.sequences import Sequences
 from streamrnn.step import Step, scalar
@@ -100,14 +101,18 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
         bank = self.bank
         try:
             keys, columns, ndim = self._checked(x)
-            rows = bank.rows(keys)
+            touched = rows = bank.rows(keys.names if isinstance(keys, Keys) else keys)
         except Exception as error:  # an element can be any object, and raise whatever it likes
             self._refusals.add(Refused("value", self._where(), str(error)))
             return []
         if not self.holding:
             self.undo.clear()
         before = len(self.undo)
-        self.undo.copy(rows if len(rows) == 1 else np.unique(rows))
+        if isinstance(keys, Keys):
+            rows = touched[keys.numbers]
+        elif len(rows) > 1:
+            touched = np.unique(rows)
+        self.undo.copy(touched)
         y = np.empty((len(rows), bank.model.outputs), columns.dtype)
         try:
             bank.advance(rows, columns, y)
