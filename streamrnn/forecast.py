@@ -42,15 +42,18 @@ class Forecast(NamedTuple):
 class Explanation(NamedTuple):
     """What carries the newest forecast, and how good forecasts have been; H = horizon.
 
+    change       (H,) forecast minus the present value
     members      name -> (H,) its weight; "persistence" is one of them; they add up to 1
-    parts        name -> (H,) change from the present value that these features account for, in
-                 the target's unit: waves, lags, cycle, level, others (channels), curves
+    parts        name -> (H,) what these features account for of the change, in the target's unit:
+                 waves, lags, cycle, level, others (channels), curves; bounds is what keeping
+                 members within bounds took from their sum
     lags (L, H)  weight of each of the last changes, newest first
     period       rows of the cycle that is used, 0: none
     error, persistence (H,)   running mean absolute errors of the forecasts, and of persistence
     seasonal     the same of the value one period before, NaN without a cycle
     """
 
+    change: Array
     members: dict[str, Array]
     parts: dict[str, Array]
     lags: Array
@@ -181,10 +184,10 @@ class Learner(OneStream):
         R, L, B = self._plan[1]
         spans = self._plan[2]
         W = np.zeros((len(state["f"]), self.horizon))
-        parts = np.split(state["W"], np.cumsum([end - begin for begin, end in spans])[:-1])
-        for weight, part, (begin, end) in zip(share, parts, spans, strict=False):
-            W[begin:end] += weight * part
-        change = unit * W * state["f"][:, None]
+        weights = np.split(state["W"], np.cumsum([end - begin for begin, end in spans])[:-1])
+        for weight, own, (begin, end) in zip(share, weights, spans, strict=False):
+            W[begin:end] += weight * own
+        products = unit * W * state["f"][:, None]
         late = 2 * R + L - 6 + B
         level = late + 6 + cycle.KNOTS + 1
         groups = {
@@ -195,9 +198,12 @@ class Learner(OneStream):
             "others": [*range(2 * R + L - 6, late), *range(level + 2, level + 2 + B)],
             "curves": slice(level + 2 + B, None),
         }
+        parts = {name: products[which].sum(axis=0) for name, which in groups.items()}
+        change = state["now"][0] - state["channels"][self.target, channels.VALUE]
         return Explanation(
+            change=change,
             members=dict(zip((*kernel.MEMBERS, "persistence"), share, strict=True)),
-            parts={name: change[which].sum(axis=0) for name, which in groups.items()},
+            parts=parts | {"bounds": change - sum(parts.values())},
             lags=W[[*range(late + 5, late - 1, -1), *range(2 * R, 2 * R + L - 6)]],
             period=int(state["cycle"][cycle.PERIOD]),
             error=state["ahead"][kernel.MISS].copy(),

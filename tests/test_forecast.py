@@ -337,11 +337,24 @@ def test_explains_its_forecast_to_the_last_part():
     forecaster = Forecaster(8)
     ahead = forecaster.run(X).mean[-1]
     why = forecaster.explain()
-    assert list(why.parts) == ["waves", "lags", "cycle", "level", "others", "curves"]
+    assert list(why.parts) == ["waves", "lags", "cycle", "level", "others", "curves", "bounds"]
+    np.testing.assert_array_equal(why.change, ahead - X[-1, 0])
     # 24 products each; nothing was clipped in this row
-    np.testing.assert_allclose(X[-1, 0] + sum(why.parts.values()), ahead, rtol=1e-9)
+    np.testing.assert_allclose(why.parts["bounds"], 0, atol=1e-9)
+    np.testing.assert_allclose(sum(why.parts.values()), why.change, rtol=1e-9)
     np.testing.assert_allclose(sum(why.members.values()), np.ones(12), rtol=1e-12)
     assert list(why.members)[-1] == "persistence" and why.lags.shape == (LAGS - 14, 12)
+
+
+def test_explains_what_bounds_took_from_its_forecast():
+    k = np.arange(300.0)[:, None]
+    x = 20 + 5 * np.sin(k / 9) + 0.3 * np.sin(7 * k)  # so regular that members differ by too much
+    forecaster = Forecaster()
+    ahead = forecaster.run(x).mean[-1]
+    why = forecaster.explain()
+    assert abs(why.parts["bounds"]).max() > 0.01
+    np.testing.assert_array_equal(why.change, ahead - x[-1, 0])
+    np.testing.assert_allclose(sum(why.parts.values()), why.change, rtol=1e-9)
 
 
 def test_explains_a_stream_in_a_bank():

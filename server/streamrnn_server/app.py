@@ -98,6 +98,7 @@ class Server:
             started=time.time(),
             ring_bytes=self.settings.ring_bytes,
             reset=pipeline.reset,
+            undecided=lambda: pipeline.busy,
         )
         self.compiling = False
         self.live = False

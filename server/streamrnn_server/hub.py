@@ -22,6 +22,7 @@ import numpy as np
 from streamrnn.keys import Keys
 from streamrnn_server import protocol
 from streamrnn_server.example import example
+from streamrnn_server.explanations import Explanations, explains
 from streamrnn_server.overview import Overviews, Reader
 from streamrnn_server.pictures import on_the_wire
 from streamrnn_server.protocol import (
@@ -80,6 +81,7 @@ class _Group:
             mode=group.rule.mode,
             pictured=group.rule.picture is not None,
             writes=group.writes,
+            explains=explains(group),
         )
         self.group = group
         self.picture = group.rule.picture
@@ -93,7 +95,11 @@ class _Stream(NamedTuple):
 
 
 class Hub:
-    """`reset(key)` is called to put the state of a stream back; `was_reset` hears when it is."""
+    """Streams, and who looks at them.
+
+    reset(key)    puts the state of a stream back; `was_reset` hears when it is done
+    undecided()   whether the banks hold what could still be taken back
+    """
 
     def __init__(
         self,
@@ -104,6 +110,7 @@ class Hub:
         started: float,
         ring_bytes: int,
         reset: Callable[[str], object] = lambda key: None,
+        undecided: Callable[[], bool] = lambda: False,
     ):
         self.epoch = epoch
         self.name = name
@@ -123,6 +130,7 @@ class Hub:
         self._pictures: dict[int, protocol.Picture] = {}  # the newest, by stream
         self._status = (0, "")
         self._texts = Texts()
+        self._explanations = Explanations(undecided)
         self._reset_now = reset
         self._resets: deque[protocol.WasReset] = deque(maxlen=RESETS)
         self._reset_count = 0
@@ -149,6 +157,7 @@ class Hub:
         for key, state in result.states.items():
             id = self._ids[key]
             self._texts.read(id, self.rings[id].count - 1, state)
+        self._explanations.answer()
         self._forget()
         if known.picture is not None:  # last: one that fails is counted, and the samples are out
             for key, picture in known.picture(batch).items():
@@ -201,6 +210,7 @@ class Hub:
     def leave(self, viewer: Viewer) -> None:
         self.viewers.discard(viewer)
         self._texts.stop(viewer)
+        self._explanations.leave(viewer)
         self._watched()
 
     def receive(self, viewer: Viewer, text: str | bytes) -> None:
@@ -226,7 +236,11 @@ class Hub:
                 self._texts.stop(viewer)
             case protocol.Reset(stream=stream):
                 self._reset(stream)
-            case protocol.Explain():
+            case protocol.Explain(stream=stream):
+                self._check("explain", stream)
+                key, group = self._streams[stream]
+                self._explanations.ask(viewer, stream, key, self._groups[group].group)
+            case protocol.ShowExample():
                 viewer.curious = True
 
     def waiting(self, viewer: Viewer, clock: float, *, blocked: bool) -> bool:
@@ -246,6 +260,7 @@ class Hub:
     def tick(self, now: float) -> None:
         """Begin to hand out what is there at `now`."""
         self.now = now
+        self._explanations.answer()
         self._forget()
 
     def take(self, viewer: Viewer) -> Messages:
@@ -283,6 +298,8 @@ class Hub:
         if viewer.curious:
             viewer.curious = False
             return (protocol.encode(example()),)
+        if why := self._explanations.take(viewer):
+            return (why,)
         if viewer.resets < self._reset_count:
             news = list(self._resets)[viewer.resets - self._reset_count :]
             viewer.resets = self._reset_count

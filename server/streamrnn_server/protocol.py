@@ -4,9 +4,9 @@ Control messages are JSON objects told apart by "type"; samples and overviews ar
 web/src/protocol.ts is the same in TypeScript, and tests/golden_frames.json holds both to the same
 bytes. For people: docs/serve.md. Senders have their own: ingest_protocol.py.
 
-    viewers  /live    ◀─ Hello, Streams, Status, Gap, Picture, Written, WasReset, Example, Error,
-                         Samples, Overview
-                      ─▶ Watch, Ack, Pause, Resume, Write, Stop, Reset, Explain
+    viewers  /live    ◀─ Hello, Streams, Status, Gap, Picture, Written, WasReset, Explanation,
+                         Example, Error, Samples, Overview
+                      ─▶ Watch, Ack, Pause, Resume, Write, Stop, Reset, Explain, ShowExample
 
 Binary messages are little-endian: a header of 16 bytes (HEADER), then
     samples   for each chunk: CHUNK (32 bytes), f64 t[n], f32 x[C][n], f32 y[O][n], i8 h[n][U],
@@ -81,6 +81,7 @@ class Group(msgspec.Struct, frozen=True):
     mode: _Mode
     pictured: bool  # its streams have pictures
     writes: bool  # its streams can be asked to write and be reset
+    explains: bool  # it can be asked what carries a forecast
 
 
 class StreamInfo(msgspec.Struct, frozen=True):
@@ -210,6 +211,24 @@ class WasReset(msgspec.Struct, tag_field="type", tag="reset", frozen=True):
     seq: int
 
 
+class Explanation(msgspec.Struct, tag_field="type", tag="explanation", frozen=True):
+    """What carries the newest forecast of a stream, and how good its forecasts have been.
+
+    Of streamrnn.forecast.Explanation: for all H steps ahead the errors, for those in `ahead` only,
+    the first and the last, members, parts and lags, one list for each name or lag.
+    """
+
+    stream: int
+    ahead: list[int]
+    members: dict[str, list[float | None]]
+    parts: dict[str, list[float | None]]  # in the target's unit
+    lags: list[list[float | None]]
+    period: int
+    error: list[float | None]  # (H,)
+    persistence: list[float | None]  # (H,)
+    seasonal: float | None
+
+
 class Moment(msgspec.Struct, frozen=True):
     """One step of the example: x is the number of a letter, y its logits, p their softmax."""
 
@@ -294,12 +313,22 @@ class Reset(msgspec.Struct, tag_field="type", tag="reset", frozen=True, forbid_u
 class Explain(
     msgspec.Struct, tag_field="type", tag="explain", frozen=True, forbid_unknown_fields=True
 ):
+    """Send an Explanation of a stream."""
+
+    stream: int
+
+
+class ShowExample(
+    msgspec.Struct, tag_field="type", tag="example", frozen=True, forbid_unknown_fields=True
+):
     """Send the Example."""
 
 
-ToViewer = Hello | Streams | Status | Gap | Picture | Written | WasReset | Example | Error
-FromViewer = Watch | Ack | Pause | Resume | Write | Stop | Reset | Explain
-EXPECTED = "expected a watch, ack, pause, resume, write, stop, reset or explain message"
+ToViewer = (
+    Hello | Streams | Status | Gap | Picture | Written | WasReset | Explanation | Example | Error
+)
+FromViewer = Watch | Ack | Pause | Resume | Write | Stop | Reset | Explain | ShowExample
+EXPECTED = "expected a watch, ack, pause, resume, write, stop, reset, explain or example message"
 
 _encode = msgspec.json.Encoder().encode
 _from_viewer: msgspec.json.Decoder[FromViewer] = msgspec.json.Decoder(FromViewer)

@@ -44,6 +44,7 @@ SENSOR = p.Group(
     mode="many_to_one",
     pictured=True,
     writes=False,
+    explains=True,
 )
 TOKENS = p.Group(
     id=1,
@@ -62,6 +63,7 @@ TOKENS = p.Group(
     mode="synced",
     pictured=False,
     writes=True,
+    explains=False,
 )
 BOILER = p.StreamInfo(id=0, key="boiler/7", group=0, seq=41, spark=[20.5, NAN, 21.25])
 CODE = p.StreamInfo(id=1, key="code", group=1, seq=-1, spark=[])
@@ -159,6 +161,17 @@ TO_VIEWER: dict[str, p.ToViewer] = {
         bias_o=[0.0, 0.5],
         moments=[p.Moment(x=1, h_before=[0.5], h=[0.75], y=[1.0, -0.5], p=[0.75, 0.25])],
     ),
+    "explanation": p.Explanation(
+        stream=1,
+        ahead=[1, 3],
+        members={"full": [0.75, 1.25], "persistence": [0.25, -0.25]},
+        parts={"lags": [0.5, None]},
+        lags=[[0.5, 0.125], [-0.25, 0.0]],
+        period=24,
+        error=[0.5, 0.75, None],
+        persistence=[1.0, 1.5, 2.0],
+        seasonal=None,
+    ),
     "error": p.Error(f"{p.EXPECTED}: JSON is malformed"),
 }
 FROM_VIEWER: dict[str, p.FromViewer] = {
@@ -172,7 +185,8 @@ FROM_VIEWER: dict[str, p.FromViewer] = {
     "write from the beginning": p.Write(stream=1, after=-1, temperature=0.0, length=1),
     "stop": p.Stop(),
     "reset": p.Reset(stream=1),
-    "explain": p.Explain(),
+    "explain": p.Explain(stream=1),
+    "example": p.ShowExample(),
 }
 TO_SENDER = {
     "known": i.Known(line=1234),
@@ -454,7 +468,7 @@ def test_columns_with_other_strides_are_sent_as_their_values():
         ("[]", f"{p.EXPECTED}: Expected `object`, got `array`"),
         (
             '{"type": "halt"}',
-            "expected a watch, ack, pause, resume, write, stop, reset or explain message: "
+            "expected a watch, ack, pause, resume, write, stop, reset, explain or example message: "
             "Invalid value 'halt' - at `$.type`",
         ),
         (

@@ -310,7 +310,7 @@ def test_the_example_expects_the_next_letter_of_hello():
 def test_who_asks_gets_the_example_once():
     _, hub, _ = served(0)
     viewer = hub.join()
-    say(hub, viewer, p.Explain())
+    say(hub, viewer, p.ShowExample())
     messages = [m for m in taken(hub, viewer) if isinstance(m, p.Example)]
     assert messages == [example()]
     assert taken(hub, viewer) == []

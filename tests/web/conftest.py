@@ -93,6 +93,21 @@ class Served:
                     if chunk.first + len(chunk.t) == seq + 1:
                         return hello.groups[stream.group], chunk
 
+    def explanation(self, key: str) -> protocol.Explanation:
+        """What the server says of the forecasts of a stream now."""
+        url = self.url.replace("http", "ws") + "/live"
+        subprotocol = [protocol.SUBPROTOCOL]
+        with connect(url, subprotocols=subprotocol, compression=None, proxy=None) as socket:  # type: ignore[arg-type]
+            hello = protocol.decode_control(str(socket.recv(WITHIN_S)))
+            assert isinstance(hello, protocol.Hello)
+            stream = next(stream.id for stream in hello.streams if stream.key == key)
+            socket.send(protocol.encode(protocol.Explain(stream)))
+            while True:
+                message = socket.recv(WITHIN_S)
+                told = protocol.decode_control(message) if isinstance(message, str) else None
+                if isinstance(told, protocol.Explanation):
+                    return told
+
 
 def waves(key: str, n: int, *, start: int = 0) -> list[dict[str, Any]]:
     """n samples, a minute apart, of a stream with three channels."""

@@ -26,6 +26,7 @@ const GROUP: Group = {
   pictured: false,
   layers: 1,
   writes: false,
+  explains: false,
 };
 
 function streams(...keys: string[]): readonly Stream[] {

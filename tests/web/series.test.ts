@@ -17,6 +17,7 @@ const GROUP: Group = {
   pictured: false,
   layers: 1,
   writes: false,
+  explains: false,
 };
 
 /** Samples first..first+n-1, one second apart; x = 10 * seq, forecast = 10 * seq + 1. */

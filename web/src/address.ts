@@ -4,7 +4,7 @@ import type { Zone } from "./format";
 import { DEFAULT_ROWS } from "./span";
 import type { Theme } from "./theme";
 
-export type View = "picture" | "forecast" | "text" | "state" | "past" | "how";
+export type View = "picture" | "forecast" | "text" | "why" | "state" | "past" | "how";
 
 export interface Shown {
   stream: string | null;
@@ -18,7 +18,7 @@ export interface Shown {
   zone: Zone;
 }
 
-const VIEWS: readonly string[] = ["picture", "forecast", "text", "state", "past", "how"];
+const VIEWS: readonly string[] = ["picture", "forecast", "text", "why", "state", "past", "how"];
 
 export function parseAddress(hash: string): Shown {
   const parameters = new URLSearchParams(hash.replace(/^#/, ""));

@@ -3,12 +3,13 @@
 
 import { createCatalogue, type Catalogue } from "./catalogue";
 import { createLatency, type Latency } from "./latency";
-import type { Example, Frame, Hello, Picture, SamplesFrame, ServerMessage, Status, Written } from "./protocol";
+import type { Example, Explanation, Frame, Hello, Picture, SamplesFrame, ServerMessage, Status, Written } from "./protocol";
 import { Series } from "./series";
 import { openSocket, type Link, type Socket } from "./socket";
 
 const HISTORY = 2000;
 const SERIES_KEPT = 4;
+const EXPLAIN_MS = 1000;
 const CATCH_UP_STATUSES = 2; // one may be on its way already, the second comes after what was missed
 
 export interface Feed {
@@ -27,7 +28,8 @@ export interface Feed {
   write(key: string, after: number, temperature: number, length: number): void;
   stop(): void; // writing
   reset(key: string): void; // puts the state of a stream of text back to the initial one
-  explain(): Example | null; // asked for when it is not there yet
+  example(): Example | null; // asked for when it is not there yet
+  explanation(key: string, anew: boolean): Explanation | null; // the newest there is; anew: asked for once a second
   drawn(): void; // what came is on the screen now
 }
 
@@ -52,7 +54,9 @@ export function createFeed(url: string, token: string | null, listener: FeedList
   let asked = false; // the server of this connection was told so
   let hidden = false;
   let example: Example | null = null;
-  let explaining = false; // the server of this connection was asked for it
+  let exampleAsked = false; // of the server of this connection
+  let explanation: Explanation | null = null;
+  let explainedAt = -Infinity; // when it was last asked for
   let catchUp: { why: string; since_s: number; samples: number; statuses: number } | null = null;
 
   const socket: Socket = openSocket(url, token, {
@@ -109,6 +113,10 @@ export function createFeed(url: string, token: string | null, listener: FeedList
         listener.say(`the state of ${key} was put back to its beginning`);
         break;
       }
+      case "explanation":
+        explanation = message;
+        listener.changed("status");
+        break;
       case "example":
         example = message;
         listener.changed("status");
@@ -124,7 +132,8 @@ export function createFeed(url: string, token: string | null, listener: FeedList
   function greet(message: Hello): void {
     const before = hello;
     hello = message;
-    asked = explaining = false;
+    asked = exampleAsked = false;
+    explanation = null;
     catalogue.reset(message);
     if (before !== null) {
       const restarted = before.epoch !== message.epoch;
@@ -237,12 +246,21 @@ export function createFeed(url: string, token: string | null, listener: FeedList
       const stream = catalogue.byKey(key);
       if (stream !== undefined) socket.send({ type: "reset", stream: stream.id });
     },
-    explain() {
-      if (example === null && !explaining && link.state === "open") {
-        explaining = true;
-        socket.send({ type: "explain" });
+    example() {
+      if (example === null && !exampleAsked && link.state === "open") {
+        exampleAsked = true;
+        socket.send({ type: "example" });
       }
       return example;
+    },
+    explanation(key, anew) {
+      const stream = catalogue.byKey(key);
+      if (stream === undefined) return null;
+      if (anew && performance.now() - explainedAt >= EXPLAIN_MS) {
+        explainedAt = performance.now();
+        socket.send({ type: "explain", stream: stream.id });
+      }
+      return explanation?.stream === stream.id ? explanation : null;
     },
     drawn() {
       for (const arrived of arrivals) latency.drawn(arrived);

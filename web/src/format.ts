@@ -41,7 +41,7 @@ export function duration(seconds: number): string {
   if (seconds < 1) return `${(seconds * 1000).toFixed(seconds < 0.0095 ? 1 : 0)}\u202fms`;
   if (seconds < 9.95) return `${seconds.toFixed(1)}\u202fs`;
   if (seconds < 99.5) return `${seconds.toFixed(0)}\u202fs`;
-  if (seconds < 5940) return `${(seconds / 60).toFixed(0)}\u202fmin`;
+  if (seconds < 5940 && seconds !== 3600) return `${(seconds / 60).toFixed(0)}\u202fmin`;
   if (seconds < 172_800) return `${(seconds / 3600).toFixed(0)}\u202fh`;
   return `${(seconds / 86_400).toFixed(0)}\u202fd`;
 }

@@ -7,6 +7,7 @@ const AGAIN_MS = 2000;
 
 export interface LazyViews {
   drawPicture: ReturnType<typeof views.createPicture>;
+  drawWhy: ReturnType<typeof views.createWhy>;
   drawPast: ReturnType<typeof views.createPast>;
   drawHow: ReturnType<typeof views.createHow>;
 }
@@ -16,8 +17,13 @@ export function createLazy(loaded: () => void): () => LazyViews | null {
   let made: LazyViews | null = null;
   let askedAt = -Infinity;
   async function load(): Promise<void> {
-    const { createPicture, createPast, createHow } = (await import(MODULE)) as typeof views;
-    made = { drawPicture: createPicture(), drawPast: createPast(loaded), drawHow: createHow() };
+    const { createPicture, createWhy, createPast, createHow } = (await import(MODULE)) as typeof views;
+    made = {
+      drawPicture: createPicture(),
+      drawWhy: createWhy(loaded),
+      drawPast: createPast(loaded),
+      drawHow: createHow(),
+    };
     loaded();
   }
   return () => {

@@ -54,7 +54,8 @@ const panels = createPanels({
     stop: () => feed.stop(),
     reset: (key) => feed.reset(key),
   },
-  explain: () => feed.explain(),
+  example: () => feed.example(),
+  explanation: (key) => feed.explanation(key, paused === null),
   loaded: request,
 });
 const rail = createRail(choose, () => {

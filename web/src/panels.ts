@@ -13,7 +13,7 @@ import { xOf, type Plot, type Scene } from "./scene";
 import { createStrip } from "./strip";
 import { createTabs, viewsOf } from "./tabs";
 import { createLazy } from "./lazy";
-import type { Example, Written } from "./protocol";
+import type { Example, Explanation, Written } from "./protocol";
 import type { Look } from "./theme";
 import { createTokenPane } from "./tokens";
 import { createTwin } from "./twin";
@@ -41,7 +41,8 @@ export interface PanelListener {
   chooseUnit(unit: number): void;
   colourBy(surprise: boolean): void;
   readonly ask: Ask;
-  explain(): Example | null; // asks for it when it is not there
+  example(): Example | null; // asks for it when it is not there
+  explanation(key: string): Explanation | null; // likewise, and for a newer one now and then
   loaded(): void; // a view that was asked for can be drawn
 }
 
@@ -127,11 +128,14 @@ export function createPanels(listener: PanelListener): Panels {
         case "picture":
           lazy()?.drawPicture(scene, look);
           break;
+        case "why":
+          lazy()?.drawWhy(scene, listener.explanation(scene.stream.key));
+          break;
         case "past":
           lazy()?.drawPast(scene, look);
           break;
         case "how":
-          lazy()?.drawHow(scene, listener.explain());
+          lazy()?.drawHow(scene, listener.example());
           break;
       }
       // After the canvases: they read sizes, which text that has just changed would have laid out anew.

@@ -33,6 +33,7 @@ export interface Group {
   mode: Mode;
   pictured: boolean; // its streams have pictures
   writes: boolean; // its streams can be asked to write and be reset
+  explains: boolean; // it can be asked what carries a forecast
 }
 
 export interface StreamInfo {
@@ -135,6 +136,20 @@ export interface WasReset {
   seq: number;
 }
 
+/** What carries the newest forecast of a stream, and how good its forecasts have been. */
+export interface Explanation {
+  type: "explanation";
+  stream: number;
+  ahead: number[]; // the steps, first and last, that members, parts and lags are of
+  members: Record<string, (number | null)[]>; // weights that add up to 1
+  parts: Record<string, (number | null)[]>; // what they add to the present value, in the target's unit
+  lags: (number | null)[][]; // weights of the last changes, newest first
+  period: number; // samples of the cycle that was found, 0: none
+  error: (number | null)[]; // for each step ahead, running mean absolute error ...
+  persistence: (number | null)[]; // ... and persistence's
+  seasonal: number | null; // that of the value one period before
+}
+
 /** A network small enough to show every number: h = tanh(W_ih x + W_hh h + b_h), y = W_ho h + b_o. */
 export interface Example {
   type: "example";
@@ -152,7 +167,8 @@ export interface ServerError {
   error: string;
 }
 
-export type ServerMessage = Hello | Streams | Status | Gap | Picture | Written | WasReset | Example | ServerError;
+export type ServerMessage =
+  Hello | Streams | Status | Gap | Picture | Written | WasReset | Explanation | Example | ServerError;
 
 export interface Watched {
   id: number;
@@ -167,7 +183,8 @@ export type ViewerMessage =
   | { type: "write"; stream: number; after: number; temperature: number; length: number }
   | { type: "stop" }
   | { type: "reset"; stream: number }
-  | { type: "explain" };
+  | { type: "explain"; stream: number }
+  | { type: "example" };
 
 /** Consecutive samples of one stream. */
 export interface Chunk {
@@ -229,6 +246,7 @@ export function decodeText(text: string): ServerMessage {
     case "picture":
     case "written":
     case "reset":
+    case "explanation":
     case "example":
     case "error":
       return message;

@@ -10,9 +10,10 @@ export interface Tabs {
 
 export function viewsOf(kind: Kind): View[] {
   const own: View[] = kind.pictured ? ["picture"] : [];
+  const why: View[] = kind.explains ? ["why"] : [];
   const state: View[] = kind.units > 0 ? ["state"] : [];
   const past: View[] = kind.kind === "sensor" ? ["past"] : []; // of tokens there is nothing to draw
-  return [...own, ...(kind.kind === "tokens" ? ["text" as const] : []), "forecast", ...state, ...past, "how"];
+  return [...own, ...(kind.kind === "tokens" ? ["text" as const] : []), "forecast", ...why, ...state, ...past, "how"];
 }
 
 export function createTabs(open: (view: View) => void): Tabs {
@@ -46,6 +47,7 @@ export function createTabs(open: (view: View) => void): Tabs {
       element("stack").hidden = view !== "forecast" && view !== "state";
       element("picture").hidden = view !== "picture";
       element("text").hidden = view !== "text";
+      element("why").hidden = view !== "why";
       element("past").hidden = view !== "past";
       element("how").hidden = view !== "how";
     },

@@ -3,3 +3,4 @@
 export { createHow } from "./how";
 export { createPast } from "./past";
 export { createPicture } from "./picture";
+export { createWhy } from "./why";
