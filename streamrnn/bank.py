@@ -10,6 +10,7 @@
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamrnn import threads as sharing
 from streamrnn.keys import Keys
-from streamrnn.step import Step, allocate, check_rows, initial, scalar
+from streamrnn.shelf import Shelf
+from streamrnn.step import Step, allocate, check_rows, flat, initial, scalar
 
 
 class Snapshot(NamedTuple):
@@ -37,9 +39,13 @@ class Bank:
     def __init__(self, step: Step) -> None:
         self.model = step
         self._initial = initial(step)
-        self._row_of: dict[Hashable, int] = {}
-        self._free: list[int] = []  # rows of dropped streams, used again first
+        self._row_of: dict[Hashable, int] = {}  # ~n where the state is in place n of the shelf
+        self._free: list[int] = []  # rows of streams that went, used again first
+        self._count = 0  # rows that have been used
         self._states = allocate(step.layout, 16)
+        self._used = np.zeros(16, np.int64)  # the turn in which a row was asked for last
+        self._turn = 0
+        self._shelf: Shelf | None = None
         self._kind = scalar(step.layout)
 
     def __len__(self) -> int:
@@ -55,7 +61,7 @@ class Bank:
     def states(self) -> NDArray[Any]:
         """All rows (S,), those of no stream included; `rows` says whose is whose.
 
-        Valid until the next new key: then the rows may move.
+        Valid until `rows` is asked again: then they may move.
         """
         return self._states
 
@@ -98,30 +104,82 @@ class Bank:
         keys = list(keys)
         row_of = self._row_of
         try:
-            return np.array([row_of[key] for key in keys], np.int64)
+            rows = np.array([row_of[key] for key in keys], np.int64)
         except KeyError:
             dict.fromkeys(keys)  # one that cannot be hashed raises before any key is new
             for key in keys:
                 if key not in row_of:
-                    row_of[key] = self._new_row()
-            return np.array([row_of[key] for key in keys], np.int64)
+                    row = self._new_row()
+                    self._states[row] = self._initial
+                    row_of[key] = row
+            rows = np.array([row_of[key] for key in keys], np.int64)
+        if self._shelf is not None:
+            for n in np.flatnonzero(rows < 0).tolist():
+                rows[n] = self._fetched(keys[n], self._shelf)
+            self._used[rows] = self._turn
+        return rows
 
     def _new_row(self) -> int:
         if self._free:
-            row = self._free.pop()
-        else:
-            row = len(self._row_of)
-            if row == len(self._states):
-                grown = allocate(self.model.layout, 2 * row)
-                grown[:row] = self._states
-                self._states = grown
-        self._states[row] = self._initial
+            return self._free.pop()
+        if self._count == len(self._states):
+            grown = allocate(self.model.layout, 2 * self._count)
+            grown[: self._count] = self._states
+            self._states = grown
+            self._used = np.concatenate([self._used, np.zeros_like(self._used)])
+        self._count += 1
+        return self._count - 1
+
+    def _fetched(self, key: Hashable, shelf: Shelf) -> int:
+        """The row of a stream whose state was on the shelf when last looked at."""
+        row = self._row_of[key]
+        if row < 0:
+            state = shelf.read(~row)
+            shelf.free(~row)
+            row = self._row_of[key] = self._new_row()
+            flat(self._states)[row] = state.view(self._kind)
         return row
+
+    def trim(self, most: int, folder: Path | None = None) -> None:
+        """Keep at most `most` states in memory; those not asked for lately go to a file.
+
+        `rows` brings them back, to the bit. The file is a temporary one in `folder`. Rows of the
+        streams that go mean nothing after this. Raises OSError if the file cannot be written: then
+        all stay.
+        """
+        self._turn += 1
+        excess = self._count - len(self._free) - most
+        if excess <= 0:
+            return
+        if self._shelf is None:
+            self._shelf = Shelf(self.model.layout.itemsize, folder)
+        excess += most // 8  # this looks at all streams, and must not do so every time
+        here = [key for key, row in self._row_of.items() if row >= 0]
+        rows = np.array([self._row_of[key] for key in here], np.int64)
+        idle = np.argsort(self._used[rows], kind="stable")[:excess]
+        places = self._shelf.put(flat(self._states)[rows[idle]].view(np.uint8))
+        for n, place in zip(idle.tolist(), places, strict=True):
+            self._row_of[here[n]] = ~place
+        self._free += rows[idle].tolist()
+
+    @property
+    def resident(self) -> int:
+        """How many states are in memory; see `trim`."""
+        return self._count - len(self._free)
+
+    def copies(self, keys: Iterable[Hashable]) -> NDArray[Any]:
+        """A copy of the state of each key (n,), wherever it is."""
+        rows = np.array([self._row_of[key] for key in keys], np.int64)
+        states = allocate(self.model.layout, len(rows))
+        flat(states)[:] = flat(self._states)[np.maximum(rows, 0)]
+        for n in np.flatnonzero(rows < 0).tolist():
+            assert self._shelf is not None
+            flat(states)[n] = self._shelf.read(~int(rows[n])).view(self._kind)
+        return states
 
     def __getitem__(self, key: Hashable) -> NDArray[Any]:
         """A copy of the state of one stream, a 0-d array of the step's layout."""
-        row = self._row_of[key]
-        return self._states[row : row + 1].copy().reshape(())
+        return self.copies([key]).reshape(())
 
     def __setitem__(self, key: Hashable, state: NDArray[Any]) -> None:
         if getattr(state, "dtype", None) != self.model.layout or np.shape(state) != ():
@@ -133,18 +191,28 @@ class Bank:
         """Put streams, all by default, back to the initial state; their keys stay."""
         chosen = list(self._row_of) if keys is None else list(keys)
         rows = [self._row_of[key] for key in chosen]
-        self._states[rows] = self._initial
+        self._states[[row for row in rows if row >= 0]] = self._initial
+        for row in rows:
+            if row < 0 and self._shelf is not None:
+                initial = flat(self._initial.reshape(1)).view(np.uint8)
+                self._shelf.write(~row, initial)
 
     def drop(self, keys: Iterable[Hashable]) -> None:
         """Forget streams and their keys.  Raises KeyError, and drops none, if one is not here."""
         chosen = {key: self._row_of[key] for key in keys}
         for key, row in chosen.items():
             del self._row_of[key]
-            self._free.append(row)
+            if row >= 0:
+                self._free.append(row)
+            elif self._shelf is not None:
+                self._shelf.free(~row)
 
     def units(self, keys: Iterable[Hashable]) -> NDArray[np.float32]:
         """What the step shows of its hidden state for each key: (N, U); U = 0: nothing."""
+        keys = list(keys)
         rows = [self._row_of[key] for key in keys]
+        if min(rows, default=0) < 0:
+            rows = self.rows(keys).tolist()
         units = getattr(self.model, "units", None)
         if units is None:
             return np.zeros((len(rows), 0), np.float32)
@@ -157,8 +225,7 @@ class Bank:
 
     def snapshot(self) -> Snapshot:
         """A copy of every stream."""
-        rows = list(self._row_of.values())
-        return Snapshot(list(self._row_of), self._states[rows].copy())
+        return Snapshot(list(self._row_of), self.copies(self._row_of))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Make the streams those of `snapshot` and no others."""
@@ -173,6 +240,7 @@ class Bank:
                 raise ValueError(
                     f"the snapshot holds the key {key!r} twice, expected one state for each key"
                 )
-        self._row_of, self._free = {}, []
+        self._row_of, self._free, self._count, self._shelf = {}, [], 0, None
         self._states = allocate(self.model.layout, max(16, len(keys)))
+        self._used = np.zeros(len(self._states), np.int64)
         self._states[self.rows(keys)] = states

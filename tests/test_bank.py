@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from streamrnn.bank import Bank, Snapshot
 from streamrnn.model import GRU, LSTM, RNN
+from streamrnn.shelf import Shelf
 from streamrnn.step import flat
 from tests import naive
 
@@ -151,3 +152,81 @@ def test_units_are_those_of_each_stream(keys):
     alone = [bank.model.units(np.array([bank[key]]))[0] for key in keys]
     assert bank.units(keys).tolist() == [units.tolist() for units in alone]
     assert bank.units(keys).shape == (len(keys), 8)
+
+
+# --- states that are not in memory ----------------------------------------------------------------
+
+keys_of_six = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=8)
+doings = st.one_of(
+    st.tuples(st.just("step"), keys_of_six),
+    st.tuples(st.just("reset"), keys_of_six),
+    st.tuples(st.just("drop"), keys_of_six),
+    st.tuples(st.just("units"), keys_of_six),
+    st.tuples(st.just("set"), keys_of_six),
+    st.tuples(st.just("reset all"), st.just([])),
+    st.tuples(st.just("restore"), st.just([])),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(doings, max_size=30), st.integers(0, 4))
+def test_a_bank_with_few_states_in_memory_has_the_same_bits(doings, most):
+    model = GRU(1, 4, 1)
+    plain, trimmed = Bank(model), Bank(model)
+    draw = np.random.default_rng(0)
+    for what, keys in doings:
+        x = draw.normal(size=(len(keys), 1))
+        known = list(dict.fromkeys(key for key in keys if key in plain))
+        found = []
+        for bank in (plain, trimmed):
+            if what == "step":
+                found.append(bank.step(keys, x).tobytes())
+            elif what == "reset":
+                bank.reset(known)
+            elif what == "drop":
+                bank.drop(known)
+            elif what == "units":
+                found.append(bank.units(known).tobytes())
+            elif what == "set":
+                bank[keys[0]] = model.state
+            elif what == "reset all":
+                bank.reset()
+            else:
+                bank.restore(bank.snapshot())
+        trimmed.trim(most)
+        assert trimmed.resident <= most
+        assert found[:1] == found[1:]
+        (keys_of_plain, states), (keys_of_trimmed, same) = plain.snapshot(), trimmed.snapshot()
+        assert keys_of_plain == keys_of_trimmed and states.tobytes() == same.tobytes()
+        assert [plain[key].tobytes() for key in plain] == [
+            trimmed[key].tobytes() for key in trimmed
+        ]
+
+
+def test_states_that_were_asked_for_last_stay_in_memory():
+    bank = Bank(GRU(1, 4, 1))
+    bank.step([*"abcdefgh"], np.ones((8, 1)))
+    bank.trim(4)
+    bank.step([*"ah"], np.ones((2, 1)))
+    bank.trim(4)
+    bank.step([*"ab"], np.ones((2, 1)))
+    bank.trim(3)
+    here = [key for key, row in bank._row_of.items() if row >= 0]
+    assert bank.resident == 3 and {"a", "b"} <= set(here)
+
+
+def test_where_the_file_cannot_be_written_all_states_stay(tmp_path, monkeypatch):
+    bank = Bank(GRU(1, 4, 1))
+    bank.step([*"abcd"], np.ones((4, 1)))
+    before = bank.snapshot().states.tobytes()
+
+    def full(self, number, row):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Shelf, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        bank.trim(1, tmp_path)
+    assert bank.resident == 4 and bank.snapshot().states.tobytes() == before
+    monkeypatch.undo()
+    bank.trim(1, tmp_path)
+    assert bank.resident == 1 and bank.snapshot().states.tobytes() == before

@@ -12,7 +12,7 @@ SERVER = sorted((ROOT / "server" / "streamrnn_server").glob("*.py"))
 
 # a part may import parts before it and its own
 ORDER = [
-    {"kernels", "formats", "keys", "vocabulary"},
+    {"kernels", "formats", "keys", "shelf", "vocabulary"},
     {"step"},
     {"parts", "threads"},
     {"packed"},

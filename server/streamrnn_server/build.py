@@ -93,6 +93,8 @@ def build(
         max_streams=limits.streams,
         max_channels=limits.channels,
         future_s=limits.future_s,
+        state_bytes=limits.states_mb << 20,
+        folder=None if journal is None else journal.folder,
     )
     return Server(pipeline, sources, settings=settings, journal=journal)
 

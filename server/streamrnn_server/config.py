@@ -56,6 +56,10 @@ class LimitsTable(msgspec.Struct, frozen=True, kw_only=True):
         Count,
         Meta(description="memory for recent samples, shared by all streams; each keeps 256"),
     ] = 64
+    states_mb: Annotated[
+        Count,
+        Meta(description="memory for states of streams; those of idle ones wait in a file"),
+    ] = 1024
     message_kb: Annotated[Count, Meta(description="size of one message")] = 1024
     future_s: Annotated[
         Annotated[float, Meta(ge=0)],

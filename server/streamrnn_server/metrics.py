@@ -86,3 +86,8 @@ class _Counts(Collector):
         yield gauge("viewers", "Connected viewers", len(hub.viewers))
         yield gauge("streams", "Streams seen", len(hub.rings))
         yield gauge("ring_bytes", "Memory of the rings", hub.rings.bytes)
+        states = [(bank, bank.model.layout.itemsize) for g in pipeline.groups for bank in g.banks]
+        held = sum(bank.resident * size for bank, size in states)
+        yield gauge("state_bytes", "Memory of the states of streams", held)
+        filed = sum((len(bank) - bank.resident) * size for bank, size in states)
+        yield gauge("filed_state_bytes", "States of idle streams that wait in a file", filed)

@@ -169,7 +169,7 @@ class Recorder:
             for start in range(0, len(keys), step):
                 part = keys[start : start + step]
                 ids = np.array([self.journal.streams[key].id for key in part], np.int64)
-                states = [flat(bank.states)[bank.rows(part)] for bank in group.banks]
+                states = [flat(bank.copies(part)) for bank in group.banks]
                 yield snapshots.Slice(group.identity, ids, self.journal.counts[ids], states)
 
     def _next_slice(self) -> None:

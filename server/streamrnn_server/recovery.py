@@ -55,7 +55,7 @@ def recover(pipeline: Pipeline, journal: Journal) -> Recovered:
     groups = _admitted(pipeline, journal)
     anew = _exchanged(groups, journal)
     start = np.array([record.began for record in journal.streams.values()], np.int64)
-    _restore(groups, journal, start)
+    _restore(pipeline, journal, groups, start)
     keys = list(journal.streams)
     folded = differing = 0
     for group, part in _after(groups, journal, start):
@@ -125,14 +125,16 @@ def _exchanged(groups: dict[int, Group], journal: Journal) -> list[str]:
     return [key for keys in anew.values() for key in keys]
 
 
-def _restore(groups: dict[int, Group], journal: Journal, start: NDArray[np.int64]) -> None:
+def _restore(
+    pipeline: Pipeline, journal: Journal, groups: dict[int, Group], start: NDArray[np.int64]
+) -> None:
     """States from the newest good snapshot; start[id] becomes how many samples they have seen."""
     keys = list(journal.streams)
     for path in snapshots.found(journal.folder):
         try:
-            made_by, slices = snapshots.read(path, journal.name)
-            parts = list(slices)
-            if any((part.counts > journal.counts[part.ids]).any() for part in parts):
+            made_by, parts = snapshots.read(path, journal.name)
+            counted = snapshots.counted(path)
+            if any((counts > journal.counts[ids]).any() for ids, counts in counted):
                 raise snapshots.SnapshotError(f"{path} knows of samples that the journal has not")
         except snapshots.SnapshotError as error:
             logger.warning("%s; the one before it is tried", error)
@@ -158,6 +160,7 @@ def _restore(groups: dict[int, Group], journal: Journal, start: NDArray[np.int64
                     rows = bank.rows([keys[id] for id in ids.tolist()])
                     flat(bank.states)[rows] = states[own]
                 start[ids] = part.counts[own]
+            pipeline.trim()
         return
 
 

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import Any
 
+import numpy as np
 from streamz import Stream
 
 from streamrnn.step import Step
-from streamrnn.streams.batch import Sample, names_of
+from streamrnn.streams.batch import Batch, Sample, names_of
 from streamrnn.streams.groups import Group, Rule
 from streamrnn.streams.refused import Refused, shown
 
@@ -23,6 +24,7 @@ class Admission:
     max_streams, max_channels   what goes beyond is refused
 
     groups   in order of their ids
+    state_bytes  what the states of all streams take
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Admission:
         self.max_streams = max_streams
         self.max_channels = max_channels
         self.groups: list[Group] = []
+        self.state_bytes = 0
         self._results = results
         self._refuse = refuse
         self._group_of: dict[str, Group] = {}
@@ -77,11 +80,23 @@ class Admission:
             self._group_by[rule, channels] = group
             self.groups.append(group)
         self._group_of[key] = group
+        self.state_bytes += sum(bank.model.layout.itemsize for bank in group.banks)
         return group
 
-    def keep(self, rule: Rule, channels: Channels, step: Step) -> None:
-        """The step for a group that is not open yet."""
-        self._steps[rule, channels] = step
+    def warm(self, rule: Rule) -> None:
+        """Make the step of `rule` and compile it on a throw-away stream. Raises what it raises."""
+        channels = rule.channels or tuple(f"x{n}" for n in range(rule.target + 1))
+        step = rule.step(channels)
+        if rule.channels is None:
+            channels = tuple(f"x{n}" for n in range(step.inputs))
+        else:
+            self._steps[rule, channels] = step
+        group = Group(0, rule, channels, step, Stream())
+        refused: list[Refused] = []
+        group.on_refused(refused.append)
+        group.source.emit(Batch([""], np.zeros(1), np.zeros((1, len(channels)))))
+        if refused:
+            raise refused[0]
 
     def _rule(self, key: Any) -> Rule:
         if not isinstance(key, str) or not 0 < len(key) <= 200 or not key.isprintable():

@@ -39,24 +39,23 @@ class Pending:
         self._keys: list[str] = []
         self._t: list[float] = []
         self._x: list[float] = []  # flat: the caller may reuse its row
-        self._columns: list[tuple[Keys[str], NDArray[Any], NDArray[Any]]] = []
+        self._columns: list[Batch] = []
 
     def add(self, key: str, t: float, row: Iterable[float]) -> None:
         self._keys.append(key)
         self._t.append(t)
         self._x.extend(row)
 
-    def extend(self, keys: Keys[str], t: NDArray[Any], x: NDArray[Any]) -> None:
+    def extend(self, columns: Batch) -> None:
         self._seal()
-        self._columns.append((keys, t, x))
+        self._columns.append(columns)
 
     def batch(self, arrived: float, channels: tuple[str, ...]) -> Batch:
         self._seal()
-        keys, t, x = zip(*self._columns, strict=True)
         return Batch(
-            Keys.joined(keys),
-            np.concatenate(t),
-            np.concatenate(x),
+            Keys.joined([Keys.of(part.keys) for part in self._columns]),
+            np.concatenate([part.t for part in self._columns]),
+            np.concatenate([part.x for part in self._columns]),
             arrived=arrived,
             channels=channels,
         )
@@ -64,7 +63,7 @@ class Pending:
     def _seal(self) -> None:
         if self._keys:
             x = np.array(self._x).reshape(len(self._keys), -1)
-            self._columns.append((Keys.of(self._keys), np.array(self._t), x))
+            self._columns.append(Batch(self._keys, np.array(self._t), x))
             self._keys, self._t, self._x = [], [], []
 
 

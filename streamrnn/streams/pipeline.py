@@ -12,30 +12,23 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from streamz import Stream
-
-from streamrnn.keys import Keys
 from streamrnn.streams.admission import Admission, Channels
 from streamrnn.streams.batch import (
     DAY_S,
-    LATEST,
     Batch,
     Pending,
     Sample,
-    checked_columns,
     checked_row,
     checked_time,
-    too_far_ahead,
 )
 from streamrnn.streams.commit import Commit, Commits, Results, Write
 from streamrnn.streams.events import events
 from streamrnn.streams.groups import Group, Result, Rule
+from streamrnn.streams.intake import by_group
 from streamrnn.streams.lateness import Reorder
-from streamrnn.streams.refused import LastRefused, Refusals, Refused, failed, shown
+from streamrnn.streams.refused import LastRefused, Refusals, Refused, failed
 
 FLUSH_ROWS = 4096  # so many pending samples don't wait for the tick
 
@@ -63,6 +56,9 @@ class Pipeline:
     max_streams, max_channels, future_s   what goes beyond is refused; future_s: seconds for which
             the time of a sample may be ahead of now
 
+    state_bytes   states of all streams that may be in memory; those of streams that have been idle
+            the longest wait in a temporary file in `folder`
+
     groups   in order of their ids
     watched  keys of streams that somebody looks at: their hidden units come with every sample
     marks    by name, as of the last flush that is done
@@ -81,9 +77,13 @@ class Pipeline:
         max_streams: int = 10_000,
         max_channels: int = 256,
         future_s: float = DAY_S,
+        state_bytes: float = math.inf,
+        folder: Path | None = None,
     ) -> None:
         self.tick_s = tick_s
         self.future_s = future_s
+        self.state_bytes = state_bytes
+        self.folder = folder
         self.watched: set[str] = set()
         self.marks: dict[str, int] = {}
         self.halted = ""
@@ -154,34 +154,18 @@ class Pipeline:
             self.refuse(refused)
             told(refused)
 
-        good = checked_columns(batch)
-        keys, t, x = Keys.of(batch.keys), np.asarray(batch.t), np.asarray(batch.x, np.float64)
-        groups, group_of = self._groups_of(keys, batch.channels, x.shape[1], refuse)
-        number = group_of[keys.numbers]
-        if not recorded:
-            number[self._ahead(keys, t, number >= 0, refuse)] = -1
-        taken = 0
-        for n, group in enumerate(groups):
-            own = number == n
-            bad = own & ~(good & group.good_tokens(x))
-            if bad.any():
-                got = shown((t[bad][0].item(), x[bad][0].tolist()))
-                error = f"expected a finite time and numbers within ±1e30, got {got}"
-                refuse(Refused("value", keys[int(bad.argmax())], error, int(bad.sum())))
-            rows = np.flatnonzero(own & ~bad)
-            if not len(rows):
-                continue
-            own_keys, own_t = (keys, t) if len(rows) == len(keys) else (keys.rows(rows), t[rows])
-            own_x = group.in_order(batch.channels, x[rows])
+        taken, now = 0, time.time()
+        future_s = math.inf if recorded else self.future_s
+        for group, part in by_group(batch, self.admission, refuse, self.halted, now, future_s):
             if group.rule.lateness:
-                now = time.time()
-                for key, when, row in zip(own_keys, own_t.tolist(), own_x.tolist(), strict=True):
+                columns = (part.keys, part.t.tolist(), part.x.tolist())
+                for key, when, row in zip(*columns, strict=True):
                     self._hold(group, key, when, row, now)
             else:
-                self._pending_of(group).extend(own_keys, own_t, own_x)
-            taken += len(rows)
+                self._pending_of(group).extend(part)
+            taken += len(part.keys)
         if taken:
-            self._wake(taken, time.time())
+            self._wake(taken, now)
         return taken
 
     def mark(self, name: str, number: int) -> None:
@@ -307,6 +291,7 @@ class Pipeline:
             self.marks |= marks
             self.reorder.begin()
             self._reset()
+            self.trim()
         self._set_alarm()
 
     def stop(self) -> None:
@@ -325,6 +310,19 @@ class Pipeline:
             return self._results.held
         finally:
             self._results.held = before
+            self.trim()
+
+    def trim(self) -> None:
+        """Let no more states be in memory than may be; no batch may be taken back any more."""
+        share = self.state_bytes / max(self.admission.state_bytes, 1)
+        if share >= 1:
+            return
+        for bank in (bank for group in self.groups for bank in group.banks):
+            try:
+                bank.trim(int(share * len(bank)), self.folder)
+            except OSError as error:
+                what = f"states of idle streams stay in memory, they cannot be written: {error}"
+                self.refuse(Refused("states", "pipeline", what, 0))
 
     def _committed(self, commit: Commit) -> None:
         self.marks |= commit.marks
@@ -333,6 +331,7 @@ class Pipeline:
             self._results.publish(result)
         self._reset()
         self._then()
+        self.trim()
         if self._due:
             self.flush()
 
@@ -395,68 +394,9 @@ class Pipeline:
 
         Raises what the step raises: a rule that cannot work is known before any sample comes.
         """
-        channels = rule.channels or tuple(f"x{n}" for n in range(rule.target + 1))
-        step = rule.step(channels)
-        if rule.channels is None:
-            channels = tuple(f"x{n}" for n in range(step.inputs))
-        else:
-            self.admission.keep(rule, channels, step)
-        group = Group(0, rule, channels, step, Stream())
-        refused: list[Refused] = []
-        group.on_refused(refused.append)
-        group.source.emit(Batch([""], np.zeros(1), np.zeros((1, len(channels)))))
-        if refused:
-            raise refused[0]
+        self.admission.warm(rule)
 
     # inside
-
-    def _groups_of(
-        self,
-        keys: Keys[str],
-        channels: Channels | None,
-        width: int,
-        refuse: Callable[[Refused], object],
-    ) -> tuple[list[Group], NDArray[np.int64]]:
-        """The groups of streams, and which of them each name is in (len(names),), -1: in none."""
-        like: Sample = [0.0] * width  # a sample of these columns
-        if channels is not None:
-            like = dict.fromkeys(channels, 0.0)
-        numbers: dict[Group, int] = {}
-        group_of = np.full(len(keys.names), -1)
-        fits: set[Group] = set()
-        counts = keys.counts
-        for n, key in enumerate(keys.names):
-            try:
-                if self.halted:
-                    raise Refused("journal", key, self.halted)
-                group, rule, own = self.admission.known(key, like)
-                if group is None or group not in fits:
-                    checked_row(key, like, own)
-                    group = group or self.admission.admit(key, rule, own)
-                    fits.add(group)
-                group_of[n] = numbers.setdefault(group, len(numbers))
-            except Refused as refused:
-                refused.count = int(counts[n])
-                refuse(refused)
-        return list(numbers), group_of
-
-    def _ahead(
-        self,
-        keys: Keys[str],
-        t: NDArray[Any],
-        own: NDArray[np.bool],
-        refuse: Callable[[Refused], object],
-    ) -> NDArray[np.bool]:
-        """Which of one's own samples are of a time too far ahead of now; refused."""
-        now = time.time()
-        ahead = own & (t > now + self.future_s) & (t <= LATEST)
-        if ahead.any():
-            n = int(ahead.argmax())
-            first = t[n].item()
-            refused = too_far_ahead(keys[n], first, first, now, self.future_s)
-            refused.count = int(ahead.sum())
-            refuse(refused)
-        return ahead
 
     def _pending_of(self, group: Group) -> Pending:
         pending = self._pending.get(group)

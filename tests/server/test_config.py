@@ -201,7 +201,7 @@ CASES = {
         STREAM + '[limits]\n"a b" = 1',
         [
             'limits."a b": unknown key; allowed are '
-            "viewers, senders, streams, channels, ring_mb, message_kb, future_s"
+            "viewers, senders, streams, channels, ring_mb, states_mb, message_kb, future_s"
         ],
     ),
     "type": (

@@ -29,9 +29,9 @@ def rules():
 class Run:
     """A pipeline with its journal in `folder`, as a server has it, without an event loop."""
 
-    def __init__(self, folder, *own):
+    def __init__(self, folder, *own, **limits):
         self.journal = Journal(folder)
-        self.pipeline = Pipeline(own or rules())
+        self.pipeline = Pipeline(own or rules(), folder=self.journal.folder, **limits)
         self.recorder = Recorder(self.pipeline, self.journal)
         self.recovered = self.recorder.recover()
         self.told = []
@@ -97,6 +97,20 @@ def test_predictions_after_a_restart_are_those_of_an_uninterrupted_run(tmp_path,
         run = Run(tmp_path)
         told += run.take(part)
         end(run)
+    assert by_key(told) == uninterrupted(samples)
+
+
+@pytest.mark.parametrize("end", [Run.die, Run.stop])
+def test_states_that_are_not_in_memory_come_back_after_a_restart(tmp_path, end):
+    keys = [f"{kind}/{n}" for kind in ("gru", "learn") for n in range(6)]
+    samples, told = drawn(400, keys=keys), []
+    for part in (samples[:150], samples[150:230], samples[230:]):
+        run = Run(tmp_path, state_bytes=130_000)
+        told += run.take(part)
+        (learning,) = (g.bank for g in run.pipeline.groups if g.rule.match == "learn/*")
+        assert len(learning) == 6 and 0 < learning.resident < 6
+        end(run)
+        assert [path.name for path in tmp_path.glob(".*")] == []
     assert by_key(told) == uninterrupted(samples)
 
 

@@ -377,3 +377,39 @@ def test_warm_tells_of_a_step_that_cannot_work():
 def test_warm_asks_the_step_how_many_channels_it_reads():
     pipeline, _ = opened(Rule("*", lambda channels: GRU(3, 4)))
     pipeline.warm(pipeline.rules[0])
+
+
+def test_with_few_states_in_memory_predictions_have_the_same_bits():
+    rules = [
+        Rule("learn/*", lambda channels: Forecaster(1, 0, 2)),
+        Rule("*", lambda channels: GRU(1, 8, 1, seed=1)),
+    ]
+    (plain, expected), (few, results) = opened(*rules), opened(*rules, state_bytes=100_000)
+    draw = np.random.default_rng(2)
+    keys = [f"{kind}{n}" for kind in ("learn/", "gru/") for n in range(9)]
+    for n in range(60):
+        for pipeline in (plain, few):
+            pipeline.take(keys[n % 5], [float(n)], 0.0)
+        some = draw.choice(keys, 7).tolist()
+        x = draw.normal(size=(7, 1))
+        for pipeline in (plain, few):
+            pipeline.take_batch(batch(some, x))
+            pipeline.flush()
+    learning = few.groups[0].bank
+    assert learning.resident <= 3 and len(learning) == 9
+
+    def told(results):
+        return [(r.batch.keys, r.batch.y.tobytes(), r.h.tobytes()) for r in results]
+
+    assert told(results) == told(expected)
+
+
+def test_states_that_cannot_be_written_to_a_file_stay_and_are_told_of(tmp_path):
+    rule = Rule("*", lambda channels: Forecaster(1, 0, 2))
+    pipeline, results = opened(rule, state_bytes=100_000, folder=tmp_path / "gone")
+    pipeline.take_batch(batch([*"abcd"], np.zeros((4, 1))))
+    pipeline.flush()
+    assert len(results) == 1 and pipeline.groups[0].bank.resident == 4
+    assert pipeline.last_refused.error.startswith(
+        "pipeline: states of idle streams stay in memory, they cannot be written: "
+    )
