@@ -106,7 +106,7 @@ class Server:
         self._detail = "compiling the kernels"
         self._live = Live(self.hub, self._refuse)
         self._senders = Senders(pipeline, self._refuse)
-        self._metrics = Metrics(pipeline, self.hub)
+        self._metrics = Metrics(pipeline, self.hub, self.sources)
         self._access = Access(
             self.settings.host,
             hosts=self.settings.hosts,
@@ -207,6 +207,7 @@ class Server:
             source = make()
             self.sources.append(source)
             source.on_refused(self.pipeline.refuse)
+            source.taker = self.pipeline
             source.sink(self._take_batch)
             source.start()
         self.live, self._detail = True, ""

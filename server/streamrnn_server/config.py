@@ -15,10 +15,8 @@ import msgspec
 from msgspec import Meta
 
 from streamrnn_server import schema
-
-Text = Annotated[str, Meta(min_length=1)]
-Count = Annotated[int, Meta(ge=1)]
-Above0 = Annotated[float, Meta(gt=0)]
+from streamrnn_server.config_sources import SourceTable
+from streamrnn_server.schema import Above0, Count, Text
 
 
 class ConfigError(ValueError):
@@ -26,6 +24,18 @@ class ConfigError(ValueError):
 
     def __init__(self, path: str | Path, problems: list[str]) -> None:
         super().__init__("\n".join(f"{path}: {problem}" for problem in problems))
+
+
+class Wrong(ValueError):
+    """One problem, at its place."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(f"{place}: {problem}")
+
+
+def check_file(place: str, path: Path) -> None:
+    if not path.is_file():
+        raise Wrong(place, f"there is no file {path}")
 
 
 class ServerTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,62 +157,6 @@ class StreamsTable(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
 
 
-class ReplaySource(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="replay"):
-    """A CSV or NDJSON recording."""
-
-    path: Annotated[Text, Meta(description="the recording; paths are from this file")]
-    speed: Annotated[Above0 | None, Meta(description="a multiple of real time; default 1")] = None
-    rate_hz: Annotated[Above0 | None, Meta(description="or so many samples a second")] = None
-    loop: Annotated[bool, Meta(description="begin again at the end")] = False
-    key: Annotated[
-        Text | None, Meta(description="stream of lines that name none; default: the file's name")
-    ] = None
-    time: Annotated[Text | None, Meta(description="the column of times; default: t, time, ...")] = (
-        None
-    )
-    channels: Annotated[
-        tuple[Text, ...] | None, Meta(description="columns to read, in order; default: all")
-    ] = None
-
-
-class FollowSource(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="follow"):
-    """Lines that are appended to a CSV or NDJSON file."""
-
-    path: Annotated[Text, Meta(description="the file; it may come later")]
-    from_end: Annotated[bool, Meta(description="leave out what is there at the start")] = False
-    poll_s: Annotated[Above0, Meta(description="seconds between looks at the file")] = 0.2
-    key: Annotated[Text | None, Meta(description="as for replay")] = None
-    time: Annotated[Text | None, Meta(description="as for replay")] = None
-    channels: Annotated[tuple[Text, ...] | None, Meta(description="as for replay")] = None
-
-
-class StdinSource(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="stdin"):
-    """Lines of CSV or NDJSON from standard input."""
-
-    key: Annotated[Text, Meta(description="stream of lines that name none")] = "stdin"
-    time: Annotated[Text | None, Meta(description="as for replay")] = None
-    channels: Annotated[tuple[Text, ...] | None, Meta(description="as for replay")] = None
-
-
-class HostSource(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="host"):
-    """This machine's processor, memory, network and disks."""
-
-    rate_hz: Annotated[Above0, Meta(description="readings a second")] = 2.0
-    prefix: Annotated[Text, Meta(description="before the names of its streams")] = "host/"
-
-
-class TextSource(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="text"):
-    """Characters of text files, for streams with a text model."""
-
-    files: Annotated[tuple[Text, ...], Meta(description="read one after the other")]
-    rate_hz: Annotated[Above0, Meta(description="characters a second")]
-    key: Annotated[Text, Meta(description="name of the stream")] = "text"
-    loop: Annotated[bool, Meta(description="begin again at the end")] = False
-
-
-SourceTable = ReplaySource | FollowSource | StdinSource | HostSource | TextSource
-
-
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerTable = ServerTable()
     limits: LimitsTable = LimitsTable()
@@ -224,7 +178,7 @@ def read(path: str | Path) -> Config:
         raise ConfigError(path, [f"cannot be read: {error}"]) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(path, [f"is not TOML: {error}"]) from None
-    values, problems = schema.expanded(raw)
+    values, problems = schema.expanded(raw, Path(path).parent)
     problems += schema.problems(values, msgspec.inspect.type_info(Config))
     if problems:
         raise ConfigError(path, problems)

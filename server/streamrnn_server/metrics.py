@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,17 +13,24 @@ from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
     from streamrnn.streams.pipeline import Pipeline
+    from streamrnn.streams.sources import Source
     from streamrnn_server.hub import Hub
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)  # seconds
+_OF_SOURCES = {
+    "reconnects": "Connections after the first",
+    "messages": "Messages that came for the first time",
+    "repeated": "Messages that came again and were known",
+    "ignored": "Messages that the broker had kept and nobody asked for",
+}
 _RECENT_S = 10.0  # over which the status gives percentiles
 
 
 class Metrics:
     """Reads most figures where they are kept; keeps latencies, as nobody else does."""
 
-    def __init__(self, pipeline: Pipeline, hub: Hub) -> None:
+    def __init__(self, pipeline: Pipeline, hub: Hub, sources: Sequence[Source]) -> None:
         self._registry = CollectorRegistry()
         self._latency = Histogram(
             "streamrnn_latency_seconds",
@@ -31,7 +38,7 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
-        self._registry.register(_Counts(pipeline, hub))
+        self._registry.register(_Counts(pipeline, hub, sources))
         self._pipeline = pipeline
         self._latencies: deque[tuple[float, float]] = deque(maxlen=4096)
         self._samples: deque[tuple[float, int]] = deque(maxlen=4)
@@ -60,9 +67,10 @@ class Metrics:
 
 
 class _Counts(Collector):
-    def __init__(self, pipeline: Pipeline, hub: Hub) -> None:
+    def __init__(self, pipeline: Pipeline, hub: Hub, sources: Sequence[Source]) -> None:
         self._pipeline = pipeline
         self._hub = hub
+        self._sources = sources
 
     def collect(self) -> Iterator[Metric]:
         pipeline, hub = self._pipeline, self._hub
@@ -91,3 +99,27 @@ class _Counts(Collector):
         yield gauge("state_bytes", "Memory of the states of streams", held)
         filed = sum((len(bank) - bank.resident) * size for bank, size in states)
         yield gauge("filed_state_bytes", "States of idle streams that wait in a file", filed)
+        yield from self._of_sources()
+
+    def _of_sources(self) -> Iterator[Metric]:
+        connected = GaugeMetricFamily(
+            "streamrnn_source_connected", "Whether there is a connection", labels=["source"]
+        )
+        counts = {
+            name: CounterMetricFamily(f"streamrnn_source_{name}", help, labels=["source"])
+            for name, help in _OF_SOURCES.items()
+        }
+        refused = CounterMetricFamily(
+            "streamrnn_source_refused",
+            "Lines, messages and batches that a source could not read",
+            labels=["source", "kind"],
+        )
+        for source in self._sources:
+            name = str(source.name)
+            for figure, value in source.figures.items():
+                counts.get(figure, connected).add_metric([name], value)
+            for kind, n in sorted(source.refused.items()):
+                refused.add_metric([name, kind], n)
+        yield connected
+        yield from counts.values()
+        yield refused

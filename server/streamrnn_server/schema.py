@@ -12,11 +12,16 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
-from msgspec import NODEFAULT, inspect
+from msgspec import NODEFAULT, Meta, inspect
 
-_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
+Text = Annotated[str, Meta(min_length=1)]
+Count = Annotated[int, Meta(ge=1)]
+Above0 = Annotated[float, Meta(gt=0)]
+
+VARIABLE = re.compile(r"\$\{(?:file:([^}]+)|([A-Za-z_]\w*))\}")
 
 
 def problems(value: Any, of: inspect.Type, place: str = "") -> Iterator[str]:
@@ -36,19 +41,35 @@ def problems(value: Any, of: inspect.Type, place: str = "") -> Iterator[str]:
         yield f"{place}: expected {expected(of)}, got {shown(value)}"
 
 
-def expanded(value: Any, place: str = "") -> tuple[Any, list[str]]:
-    """`value` with ${NAME} replaced from the environment in all texts, and what was not there."""
+def expanded(value: Any, folder: Path, place: str = "") -> tuple[Any, list[str]]:
+    """`value` with ${NAME} and ${file:PATH} replaced in all texts, and what was not there.
+
+    A file's last end of line does not count. Paths are from `folder`.
+    """
     if isinstance(value, dict):
-        parts = {k: expanded(v, _joined(place, k)) for k, v in value.items()}
+        parts = {k: expanded(v, folder, _joined(place, k)) for k, v in value.items()}
         return {k: v for k, (v, _) in parts.items()}, [e for _, es in parts.values() for e in es]
     if isinstance(value, list):
-        items = [expanded(v, f"{place}[{n}]") for n, v in enumerate(value)]
+        items = [expanded(v, folder, f"{place}[{n}]") for n, v in enumerate(value)]
         return [v for v, _ in items], [e for _, es in items for e in es]
     if not isinstance(value, str):
         return value, []
-    absent = [name for name in _VARIABLE.findall(value) if name not in os.environ]
-    errors = [f"{place}: the environment has no variable {name}" for name in absent]
-    return _VARIABLE.sub(lambda match: os.environ.get(match[1], ""), value), errors
+    errors = []
+
+    def replaced(match: re.Match[str]) -> str:
+        file, name = match.groups()
+        try:
+            if file is None:
+                return os.environ[name]
+            return (folder / file).read_text(encoding="utf-8").removesuffix("\n")
+        except KeyError:
+            errors.append(f"{place}: the environment has no variable {name}")
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            errors.append(f"{place}: cannot read {folder / file}: {why}")
+        return ""
+
+    return VARIABLE.sub(replaced, value), errors
 
 
 def expected(of: inspect.Type) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from numbers import Real
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ class Batch(NamedTuple):
     y: NDArray[Any] | None = None  # (N, O) once a node has filled it
     arrived: float = math.nan  # this machine's clock when the newest sample came in
     channels: tuple[str, ...] | None = None  # names of x's columns, where the source knows them
+    marks: Mapping[str, int] = MappingProxyType({})  # how far its source has been read, by name
 
 
 class Pending:

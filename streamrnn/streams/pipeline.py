@@ -145,7 +145,7 @@ class Pipeline:
         """Take columns of samples; returns how many were taken, the others are counted as refused.
 
         `told(refused)` is called for what is refused. Raises ValueError for columns that are no
-        numbers or do not fit together.
+        numbers or do not fit together. Its marks are as by `mark`.
 
         recorded   event times may lie in the future: a recording keeps its own time
         """
@@ -164,7 +164,9 @@ class Pipeline:
             else:
                 self._pending_of(group).extend(part)
             taken += len(part.keys)
-        if taken:
+        if batch.marks and not self.halted:
+            self._marks |= batch.marks
+        if taken or self._marks:
             self._wake(taken, now)
         return taken
 

@@ -11,9 +11,9 @@ event loop, otherwise in streamz's own thread, and so do the nodes and sinks aft
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import streamz
 from tornado.ioloop import IOLoop
@@ -28,17 +28,32 @@ BATCH_ROWS = 4096
 TICK_S = 0.01  # rows that are due within it leave together
 
 
+class Taker(Protocol):
+    """Where samples go for good, such as a Pipeline."""
+
+    def marked(self, name: str) -> int:
+        """The last mark of that name that came with a batch, 0 if there is none."""
+        ...
+
+    def settled(self) -> "asyncio.Future[str]":
+        """Done when what has been taken is durable: "", or why it is not, and was given up."""
+        ...
+
+
 class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
     """A source says in `batches` what to emit.
 
     name    for people
     state   "waiting" for its data, "running", "ended", or "failed"
     detail  why, in words; "" when there is nothing to say
+    taker   where its batches end, for a source that has to know what became of them
+    figures of its own, by name
     """
 
     state: Literal["waiting", "running", "ended", "failed"] = "waiting"
     detail = ""
     stopped: bool
+    taker: Taker | None = None
 
     def __init__(self, name: str, *, start: bool = False, **kwargs: Any) -> None:
         self._refusals = Refusals()
@@ -47,6 +62,10 @@ class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
             # Without it streamz 0.6.6 takes a thread all the same (Stream.__init__, at its end).
             kwargs.setdefault("loop", IOLoop.current())
         super().__init__(start=start, **{"stream_name": name} | kwargs)
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        return {}
 
     @property
     def refused(self) -> Counter[str]:

@@ -17,6 +17,7 @@ from tests.leaky import Leaky
 from tests.server.clients import is_a, run, tell, until, viewer
 
 STEPS = {"leaky": lambda channels: Leaky(len(channels))}
+MQTT = '[[sources]]\nkind = "mqtt"\nclient_id = "me"\n'
 STREAM = '[[streams]]\nmatch = "*"\ndetect = true\n'
 
 
@@ -382,12 +383,18 @@ CASES = {
         ],
     ),
     "kind of a source": (
-        STREAM + '[[sources]]\nkind = "mqtt"',
-        ['sources[0].kind: expected "replay", "follow", "stdin", "host" or "text", got "mqtt"'],
+        STREAM + '[[sources]]\nkind = "kafka"',
+        [
+            'sources[0].kind: expected "replay", "follow", "stdin", "host", "text" or "mqtt", '
+            'got "kafka"'
+        ],
     ),
     "source without kind": (
         STREAM + '[[sources]]\npath = "data.csv"',
-        ['sources[0].kind: missing; expected "replay", "follow", "stdin", "host" or "text"'],
+        [
+            'sources[0].kind: missing; expected "replay", "follow", "stdin", "host", "text" or '
+            '"mqtt"'
+        ],
     ),
     "source that is none": (
         STREAM.join(["sources = [1]\n", ""]),
@@ -442,6 +449,77 @@ CASES = {
         STREAM + '[[sources]]\nkind = "text"\nfiles = []\nrate_hz = 1',
         ["sources[0].files: expected at least one"],
     ),
+    "mqtt without anything": (
+        STREAM + '[[sources]]\nkind = "mqtt"',
+        [
+            "sources[0].url: missing; expected a text that is not empty",
+            "sources[0].client_id: missing; expected a text that is not empty",
+            "sources[0].topics: missing; expected a list, each a table",
+        ],
+    ),
+    "address of a broker": (
+        STREAM + MQTT + 'url = "http://a"\ntopics = [{ topic = "a" }]',
+        ["sources[0].url: expected mqtt://host:port, or mqtts:// for TLS, got 'http://a'"],
+    ),
+    "password in the address": (
+        STREAM + MQTT + 'url = "mqtt://me:rain@a"\ntopics = [{ topic = "a" }]',
+        [
+            "sources[0].url: expected mqtt://host:port, or mqtts:// for TLS, without user and "
+            "password, which have keys of their own"
+        ],
+    ),
+    "password without user": (
+        STREAM + MQTT + 'url = "mqtt://a"\npassword = "rain"\ntopics = [{ topic = "a" }]',
+        ["sources[0].password: needs user = ... beside it"],
+    ),
+    "certificates without TLS": (
+        STREAM + MQTT + 'url = "mqtt://a"\nca = "a.txt"\ntopics = [{ topic = "a" }]',
+        ['sources[0].ca: goes not without TLS: url = "mqtts://..."'],
+    ),
+    "certificate without key": (
+        STREAM + MQTT + 'url = "mqtts://a"\ncert = "a.txt"\ntopics = [{ topic = "a" }]',
+        ["sources[0]: expected cert and cert_key, got one of them"],
+    ),
+    "no certificate": (
+        STREAM + MQTT + 'url = "mqtts://a"\nca = "a.txt"\ntopics = [{ topic = "a" }]',
+        ["sources[0]: its certificates cannot be used: ..."],
+    ),
+    "no topics": (
+        STREAM + MQTT + 'url = "mqtt://a"\ntopics = []',
+        ["sources[0].topics: expected at least one"],
+    ),
+    "half a level": (
+        STREAM + MQTT + 'url = "mqtt://a"\ntopics = [{ topic = "a/b+" }]',
+        ['sources[0].topics[0].topic: expected + and # as whole levels, got "b+"'],
+    ),
+    "# in the middle": (
+        STREAM + MQTT + 'url = "mqtt://a"\ntopics = [{ topic = "a/#/b" }]',
+        ["sources[0].topics[0].topic: expected # as the last level"],
+    ),
+    "level that is none": (
+        STREAM + MQTT + 'url = "mqtt://a"\ntopics = [{ topic = "a/+", key = "{2}" }]',
+        ["sources[0].topics[0].key: expected levels up to 1, got {2}"],
+    ),
+    "two fields for a channel": (
+        STREAM
+        + MQTT
+        + 'url = "mqtt://a"\ntopics = [{ topic = "a/+", channel = "{1}", fields = ["a", "b"] }]',
+        ["sources[0].topics[0].fields: expected one beside channel, got 2"],
+    ),
+    "no fields": (
+        STREAM + MQTT + 'url = "mqtt://a"\ntopics = [{ topic = "a/+", fields = [] }]',
+        ["sources[0].topics[0].fields: expected at least one"],
+    ),
+    "two clients of one name": (
+        STREAM
+        + (MQTT + 'url = "mqtt://a"\ntopics = [{ topic = "a" }]\n')
+        + (MQTT + 'url = "mqtt://a"\ntopics = [{ topic = "b" }]\n'),
+        ['sources[1].client_id: "me" is that of sources[0]; a broker takes one'],
+    ),
+    "file of a secret": (
+        STREAM + '[server]\ntoken = "${file:secret}"',
+        ["server.token: cannot read secret: No such file or directory"],
+    ),
     "problems of all parts": (
         '[server]\nhost = "0.0.0.0"\n[[streams]]\nmatch = "a"\n'
         '[[sources]]\nkind = "replay"\npath = "dta.csv"\nkey = "b"',
@@ -467,6 +545,25 @@ def test_what_is_wrong_is_said_with_its_place(folder, text, problems):
             assert line.startswith("c.toml: " + problem.removesuffix("..."))
         else:
             assert line == "c.toml: " + problem
+
+
+def test_a_secret_may_be_a_file(folder):
+    (folder / "secret").write_text("0123456789abcdef\n")
+    server = made(folder, STREAM + '[server]\ntoken = "${file:secret}"')
+    assert server.settings.token == "0123456789abcdef"
+    (folder / "secret").write_bytes(b"\xff")
+    with pytest.raises(ConfigError) as caught:
+        made(folder, STREAM + '[server]\ntoken = "${file:secret}"')
+    assert str(caught.value) == "c.toml: server.token: cannot read secret: it is not UTF-8"
+
+
+def test_a_package_that_mqtt_needs_is_named_when_it_is_missing(folder, monkeypatch):
+    monkeypatch.setattr("streamrnn_server.build_sources.find_spec", lambda name: None)
+    with pytest.raises(ConfigError) as caught:
+        made(folder, STREAM + MQTT + 'url = "mqtt://a"\ntopics = [{ topic = "a" }]')
+    assert str(caught.value) == (
+        'c.toml: sources[0]: MQTT needs a package more: pip install "streamrnn[mqtt]"'
+    )
 
 
 def test_a_step_name_without_steps_says_where_they_come_from(folder):

@@ -11,6 +11,7 @@ from streamrnn_server import config, protocol, rings, schema
 from streamrnn_server.access import TOKEN_LEAST
 from streamrnn_server.app import Settings
 from streamrnn_server.build import build, server_settings
+from streamrnn_server.config_sources import TopicTable
 from streamrnn_server.hub import FRAME_BYTES, STALL_S
 from streamrnn_server.ingest import TOLD
 
@@ -61,6 +62,7 @@ def reference() -> str:
     for source in config.SourceTable.__args__:
         kind = source.__struct_config__.tag
         lines += [f'**`[[sources]]`, `kind = "{kind}"`**: {source.__doc__}', "", *table(source)]
+    lines += ["each of `topics`:", "", *table(TopicTable)]
     return "\n".join(lines) + "\n"
 
 

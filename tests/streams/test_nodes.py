@@ -232,7 +232,7 @@ def test_a_chain_without_a_sink_is_gone_unless_it_is_kept():
     ("group", "names"),
     [
         ("streamz.nodes", {"rnn", "forecast", "detect", "tokens"}),
-        ("streamz.sources", {"replay", "follow", "stdin", "host", "text"}),
+        ("streamz.sources", {"replay", "follow", "stdin", "host", "text", "mqtt"}),
     ],
 )
 def test_nodes_and_sources_are_registered_with_streamz(group, names):

@@ -1,4 +1,4 @@
-"""What browser tests need from the machine, and what happens where it is absent."""
+"""What tests need from the machine (browser, Node.js, broker), and what happens without it."""
 
 from __future__ import annotations
 
