@@ -24,13 +24,13 @@ def rule(place: str, table: StreamsTable, folder: Path, steps: Mapping[str, Make
         got = " and ".join(runs) or "none"
         raise Wrong(place, f"expected one of {', '.join(RUNS)} to say what runs, got {got}")
     allowed = {
-        "detect": ("horizon", "channels", "units"),
-        "forecast": ("horizon", "channels", "units"),
-        "model": ("outputs", "channels", "units"),
+        "detect": ("horizon", "channels", "units", "every", "how"),
+        "forecast": ("horizon", "channels", "units", "every", "how"),
+        "model": ("outputs", "channels", "units", "every", "how"),
         "text": (),
-        "step": ("outputs", "channels", "units"),
+        "step": ("outputs", "channels", "units", "every", "how"),
     }[runs[0]]
-    for name in ("horizon", "outputs", "channels", "units"):
+    for name in ("horizon", "outputs", "channels", "units", "every", "how"):
         if getattr(table, name) is not None and name not in allowed:
             raise Wrong(f"{place}.{name}", f"goes not with {runs[0]}; leave it out")
     if runs[0] == "text":
@@ -52,6 +52,10 @@ def rule(place: str, table: StreamsTable, folder: Path, steps: Mapping[str, Make
             raise Wrong(f"{place}.channels", problem)
     if channels is not None:
         _check_names(f"{place}.channels", channels)
+    elif table.every is not None:
+        raise Wrong(f"{place}.every", "needs channels = [...] beside it, that make a row")
+    if table.how is not None and table.every is None:
+        raise Wrong(f"{place}.how", "needs every = ... beside it")
     target = _target(f"{place}.target", table.target, channels)
     units = _units(f"{place}.units", table.units, channels)
     outputs = None
@@ -65,7 +69,15 @@ def rule(place: str, table: StreamsTable, folder: Path, steps: Mapping[str, Make
     elif channels is not None:
         _made(place, make, channels)
     return Rule(
-        table.match, make, channels, units, target, outputs=outputs, lateness=table.lateness
+        table.match,
+        make,
+        channels,
+        units,
+        target,
+        outputs=outputs,
+        lateness=table.lateness,
+        every=table.every or 0.0,
+        how=table.how or "last",
     )
 
 

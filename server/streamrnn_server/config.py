@@ -147,6 +147,17 @@ class StreamsTable(msgspec.Struct, frozen=True, kw_only=True):
         Annotated[float, Meta(ge=0)],
         Meta(description="seconds for which samples may come out of order; 0: used as they come"),
     ] = 0.0
+    every: Annotated[
+        Above0 | None,
+        Meta(
+            description="seconds: what comes in so long makes one row, and a sample may be of some "
+            "channels only; default: each sample is a row"
+        ),
+    ] = None
+    how: Annotated[
+        Literal["last", "first", "mean", "min", "max", "sum"] | None,
+        Meta(description="a channel's samples make its value in a row; default last"),
+    ] = None
     horizon: Annotated[
         Annotated[int, Meta(ge=1, le=1000)] | None,
         Meta(description="samples ahead, for detect and forecast; default 12"),

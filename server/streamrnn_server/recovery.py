@@ -79,7 +79,7 @@ def recover(pipeline: Pipeline, journal: Journal) -> Recovered:
 def _wait_on(pipeline: Pipeline, journal: Journal, groups: dict[int, Group]) -> None:
     """Samples that waited for earlier ones wait on."""
     ordered = [key for key, r in journal.streams.items() if r.id in groups]
-    if any(groups[journal.streams[key].id].rule.lateness for key in ordered):
+    if any(groups[journal.streams[key].id].rule.waits for key in ordered):
         with History(journal.folder) as past:
             for key, parts in past.newest(1):
                 for part in parts:

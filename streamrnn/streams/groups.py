@@ -16,6 +16,7 @@ from streamrnn.keys import Keys
 from streamrnn.learner import Learner
 from streamrnn.step import Output, Step, allocate
 from streamrnn.streams.batch import Batch
+from streamrnn.streams.grid import How
 from streamrnn.streams.identity import identity
 from streamrnn.streams.nodes import rnn
 from streamrnn.streams.picture import Draw, Mode
@@ -38,6 +39,9 @@ class Rule:
     mode      when the step reads x and when its y counts: the page draws that shape
     picture   draws an image or points for the page (picture.py)
     lateness  seconds for which samples may come out of order (lateness.py); 0: used as they come
+    every     seconds: what comes in so long makes one row (grid.py), and a sample may be of some
+              channels only; 0: each sample is a row
+    how       each channel's samples make its value in the row
     """
 
     match: str
@@ -50,6 +54,13 @@ class Rule:
     mode: Mode = "synced"
     picture: Draw | None = None
     lateness: float = 0.0
+    every: float = 0.0
+    how: How = "last"
+
+    @property
+    def waits(self) -> bool:
+        """Whether samples are not used as they come."""
+        return self.lateness > 0.0 or self.every > 0.0
 
     def units_of(self, channels: tuple[str, ...]) -> tuple[str, ...]:
         """The unit of each of `channels`, "" where it has none."""
@@ -146,7 +157,11 @@ class Group:
         """x (N, C), whose columns are called `names`, in the order of the channels."""
         if names is None or names == self.channels:
             return x
-        return x[:, [names.index(channel) for channel in self.channels]]
+        if len(names) == len(self.channels):
+            return x[:, [names.index(channel) for channel in self.channels]]
+        whole = np.full((len(x), len(self.channels)), np.nan)  # the others come by themselves
+        whole[:, [self.channels.index(name) for name in names]] = x
+        return whole
 
     def good_tokens(self, x: NDArray[Any]) -> NDArray[np.bool]:
         """Which rows of x (N, C) hold the number of a token, NaN, or no token at all (N,)."""

@@ -81,7 +81,8 @@ def _groups(
                 raise Refused("journal", key, halted)
             group, rule, own = admission.known(key, like)
             if group is None or group not in number_of:
-                checked_row(key, like, own)
+                part = channels if channels is not None and rule.every else ()
+                checked_row(key, dict.fromkeys((*own, *part), 0.0) if part else like, own)
                 group = group or admission.admit(key, rule, own)
             group_of[n] = number_of.setdefault(group, len(number_of))
         except Refused as refused:

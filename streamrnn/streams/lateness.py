@@ -2,6 +2,7 @@
 
 A sample is used when one of its stream has come that is `lateness` seconds newer, or when it has
 waited so long itself. One that comes after a newer one was used is late: it is kept, never used.
+Where rows are on a grid (grid.py), so it is for each row, whose samples are used together.
 """
 
 import heapq
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from streamrnn.streams.grid import joined, row_time
 from streamrnn.streams.groups import Group
 
 
@@ -102,10 +104,10 @@ class Reorder:
             if id in self._held:
                 held = self._held[id]
                 stream = self._streams[held.key]
-                stream.until = max(stream.until, held.t)
+                stream.until = max(stream.until, _due(held))
                 self._touched.add(held.key)
         for key in sorted(self._touched):
-            yield from self._due(key, self._streams[key])
+            yield from self._used(key, self._streams[key])
         self._touched.clear()
 
     @property
@@ -140,23 +142,50 @@ class Reorder:
         stream = self._streams.setdefault(held.key, _Stream())
         stream.newest = max(stream.newest, held.t)
         heapq.heappush(stream.heap, (held.t, held.id))
-        heapq.heappush(self._deadlines, (held.arrived + held.group.rule.lateness, held.id))
+        wait_s = _due(held) - held.t + held.group.rule.lateness
+        heapq.heappush(self._deadlines, (held.arrived + wait_s, held.id))
         self._held[held.id] = held
         self._touched.add(held.key)
 
-    def _due(self, key: str, stream: _Stream) -> Iterator[Held]:
+    def _used(self, key: str, stream: _Stream) -> Iterator[Held]:
         while stream.heap:
-            t, id = stream.heap[0]
-            held = self._held.get(id)
-            if held is not None and t > max(stream.newest - held.group.rule.lateness, stream.until):
-                return
-            heapq.heappop(stream.heap)
+            held = self._held.get(stream.heap[0][1])
             if held is None:  # it was given up
+                heapq.heappop(stream.heap)
                 continue
-            del self._held[id]
+            rule, due = held.group.rule, _due(held)
+            if due > max(stream.newest - rule.lateness, stream.until):
+                return
             self._now.used.append((key, stream.used))
-            stream.used = t
-            # Of one that came and went since the last commit no file needs to know that it waited.
-            if self._now.new.pop(id, None) is None:
-                self._now.freed.append(held)
-            yield held
+            stream.used = due
+            if rule.every:
+                together = list(self._together(stream, due))
+                x = joined([part.x for part in together], rule.how)
+                yield held._replace(t=due, x=x)
+            else:
+                yield self._freed(stream)
+
+    def _together(self, stream: _Stream, due: float) -> Iterator[Held]:
+        """The samples of a row."""
+        while stream.heap:
+            held = self._held.get(stream.heap[0][1])
+            if held is None:
+                heapq.heappop(stream.heap)
+            elif _due(held) == due:
+                yield self._freed(stream)
+            else:
+                return
+
+    def _freed(self, stream: _Stream) -> Held:
+        """The oldest sample of a stream, which waits no more."""
+        _, id = heapq.heappop(stream.heap)
+        held = self._held.pop(id)
+        # Of one that came and went since the last commit no file needs to know that it waited.
+        if self._now.new.pop(id, None) is None:
+            self._now.freed.append(held)
+        return held
+
+
+def _due(held: Held) -> float:
+    """The time of its row, from which on it is used."""
+    return row_time(held.t, held.group.rule.every)

@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -120,6 +120,8 @@ class Pipeline:
             if self.halted:
                 raise Refused("journal", key, self.halted)
             group, rule, channels = self.admission.known(key, x)
+            if rule.every and isinstance(x, Mapping):
+                x = {**dict.fromkeys(channels), **x}
             row = checked_row(key, x, channels)
             when = now if t is None else checked_time(key, t, now, self.future_s)
             if group is None:
@@ -129,7 +131,7 @@ class Pipeline:
         except Refused as refused:
             self.refuse(refused)
             raise
-        if group.rule.lateness:
+        if group.rule.waits:
             self._hold(group, key, when, row, now)
         else:
             self._pending_of(group).add(key, when, row)
@@ -157,7 +159,7 @@ class Pipeline:
         taken, now = 0, time.time()
         future_s = math.inf if recorded else self.future_s
         for group, part in by_group(batch, self.admission, refuse, self.halted, now, future_s):
-            if group.rule.lateness:
+            if group.rule.waits:
                 columns = (part.keys, part.t.tolist(), part.x.tolist())
                 for key, when, row in zip(*columns, strict=True):
                     self._hold(group, key, when, row, now)

@@ -306,6 +306,18 @@ CASES = {
         STREAM + 'channels = ["a", "b", "a"]',
         ['streams[0].channels[2]: expected different names, got "a" again'],
     ),
+    "every without channels": (
+        STREAM + "every = 60",
+        ["streams[0].every: needs channels = [...] beside it, that make a row"],
+    ),
+    "how without every": (
+        STREAM + 'how = "mean"',
+        ["streams[0].how: needs every = ... beside it"],
+    ),
+    "every of a text": (
+        '[[streams]]\nmatch = "*"\ntext = "text.safetensors"\nevery = 60',
+        ["streams[0].every: goes not with text; leave it out"],
+    ),
     "target": (
         STREAM + 'channels = ["temp", "load"]\ntarget = "wind"',
         ['streams[0].target: expected "temp" or "load", or a number below 2, got "wind"'],

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,38 @@ def test_retained_messages_are_ignored_unless_asked_for(tmp_path):
         # When it subscribes anew, the same comes again: it is known.
         again = run(main(asked, 1, repeated=1, ignored=1))
         assert again == {"a/1": [3.0, 3.0, 3.0], "b/1": [2.0]}
+
+
+def test_topics_of_one_channel_each_are_joined_into_rows_also_across_a_restart(tmp_path):
+    topics = (
+        """[{ topic = "plant/+/+", key = "{1}", channel = "{2}", fields = ["v"], time = "t" }]"""
+    )
+
+    def said(client, *said):
+        for channel, t, v in said:
+            client.publish(f"plant/boiler/{channel}", json.dumps({"t": t, "v": v}))
+
+    async def main():
+        with Mosquitto(tmp_path) as broker, Client(broker) as client:
+            more = 'channels = ["temp", "load"]\nevery = 60\nhow = "mean"'
+            text = config(broker.url, topics).replace('step = "leaky"', f'step = "leaky"\n{more}')
+            now = time.time() // 60 * 60
+            async with server(tmp_path, text) as s:
+                await connected(s)
+                said(client, ("temp", now, 20), ("load", now + 1, 3), ("temp", now + 2, 22))
+                said(client, ("temp", now + 60, 5), ("humidity", now + 60, 1))
+                await taken(s, 1)
+                while s.pipeline.refused != {"channels": 1}:
+                    await asyncio.sleep(0.01)
+            async with server(tmp_path, text) as s:
+                await connected(s)
+                said(client, ("load", now + 61, 4), ("temp", now + 62, 6), ("load", now + 120, 0))
+                await taken(s, 1)
+            return now
+
+    now = run(main())
+    rows = [(t, x) for _, t, x, _ in samples(tmp_path / "journal")]
+    assert rows == [(now + 60, [21.0, 3.0]), (now + 120, [5.5, 4.0])]
 
 
 def test_user_and_password(tmp_path, monkeypatch):
