@@ -1,6 +1,7 @@
 """What may import what: imports point one way, and each outside package is known to few."""
 
 import ast
+import importlib
 import sys
 from pathlib import Path
 
@@ -21,7 +22,7 @@ ORDER = [
     {"model", "sequential", "forecast", "detect"},
     {"bidirectional"},
     {"bank", "trained"},
-    {"checkpoint", "evaluate", "exact"},
+    {"checkpoint", "evaluate", "exact", "river"},
     {"modes"},
     {"training", "sequences"},
     {"train"},
@@ -70,6 +71,7 @@ def test_outside_packages_are_known_to_few(path):
     assert not known & {"streamrnn_server", "streamrnn_web", "websockets", "typer", "rich"}
     assert "numba" not in known or part_of(path) == "kernels"
     assert "streamz" not in known or part_of(path) == "streams"
+    assert "river" not in known or part_of(path) == "river"
     if part_of(path) == "formats":
         own = {"torch": "torch", "safetensors": "safetensors", "onnx": "onnx", "hdf5": "h5py"}
         outside = known - sys.stdlib_module_names
@@ -80,3 +82,10 @@ def test_outside_packages_are_known_to_few(path):
 def test_sockets_are_known_to_few(path):
     assert ("websockets" in packages(path)) == (path.stem in SOCKETS)
     assert not packages(path) & {"numba", "streamz"}
+
+
+def test_without_river_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "river", None)
+    monkeypatch.delitem(sys.modules, "streamrnn.river", raising=False)
+    with pytest.raises(ImportError, match=r'needs river .*: pip install "streamrnn\[river\]"'):
+        importlib.import_module("streamrnn.river")

@@ -14,8 +14,9 @@ from safetensors.numpy import load_file
 
 from streamrnn.formats import FormatError
 from streamrnn.trained import from_keras
+from tests.optional import need
 
-h5py = pytest.importorskip("h5py", reason="reading Keras' files needs h5py")
+h5py = need("h5py", "reading Keras' files")
 VECTORS = Path(__file__).parent / "vectors"
 TOLERANCE = 1e-5  # over 1000 steps
 NAMES = ["plain", "gru", "bidirectional", "embedding"]

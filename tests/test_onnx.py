@@ -14,8 +14,9 @@ from safetensors.numpy import load_file
 
 from streamrnn.formats import FormatError
 from streamrnn.trained import from_onnx
+from tests.optional import need
 
-onnx = pytest.importorskip("onnx", reason="reading ONNX needs the onnx package")
+onnx = need("onnx", "reading ONNX")
 VECTORS = Path(__file__).parent / "vectors"
 TOLERANCE = 1e-5  # over 1000 steps
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}

@@ -9,7 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 OTHERS = ("__init__", "__main__")
-NEEDS = {"peers": "onnxruntime", "text": "torch", "windows": "torch"}  # of the extra `bench`
+NEEDS = {
+    "peers": "onnxruntime",
+    "river": "river",
+    "text": "torch",
+    "windows": "torch",
+}  # of the extra `bench`
 
 
 def main() -> None:

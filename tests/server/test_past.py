@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 import streamrnn as srnn
 from streamrnn.streams import Pipeline, Rule
 from tests.leaky import Leaky
+from tests.optional import need
 from tests.server.test_compaction import recorded, turn
 from tests.server.test_journal import Run, by_key, drawn, rules, uninterrupted
 
@@ -115,7 +116,7 @@ def test_what_is_exported_as_ndjson_can_be_sent_again(run, tmp_path):
 
 
 def test_parquet_holds_the_same_table(run):
-    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet = need("pyarrow.parquet", "exporting Parquet")
     run.take([("a", [4.0, 0.5]), ("b", [8.0]), ("a", [NAN, 0.1])])
     table = parquet.read_table(io.BytesIO(exported(run, "parquet")))
     assert table.column_names == ["stream", "t", "x0", "x1", "value", "y0", "y1"]
