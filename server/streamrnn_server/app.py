@@ -37,6 +37,7 @@ from streamrnn_server.past import NoPast, answer
 from streamrnn_server.process import in_thread, on_signals
 from streamrnn_server.recorder import Recorder
 from streamrnn_server.senders import Senders
+from streamrnn_server.sinks import Sink, Sinks
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 class Server:
     """Serves what a pipeline predicts of what sources and senders bring.
 
-    sources  functions that make the sources, called in the event loop
+    sources, sinks   functions that make them, called in the event loop
     journal  makes everything durable before it is acknowledged and shown, and brings back the past
 
     Entering binds the port and begins to answer; leaving ends every connection within a second.
@@ -84,6 +85,7 @@ class Server:
         self,
         pipeline: Pipeline,
         sources: Sequence[Callable[[], Source]] = (),
+        sinks: Sequence[Callable[[], Sink]] = (),
         *,
         settings: Settings | None = None,
         journal: Journal | None = None,
@@ -103,10 +105,12 @@ class Server:
         self.compiling = False
         self.live = False
         self._make_sources = tuple(sources)
+        self._make_sinks = tuple(sinks)
         self._detail = "compiling the kernels"
         self._live = Live(self.hub, self._refuse)
         self._senders = Senders(pipeline, self._refuse)
-        self._metrics = Metrics(pipeline, self.hub, self.sources)
+        self.sinks = Sinks(pipeline, self.hub.last)
+        self._metrics = Metrics(pipeline, self.hub, self.sources, self.sinks)
         self._access = Access(
             self.settings.host,
             hosts=self.settings.hosts,
@@ -172,6 +176,9 @@ class Server:
             await asyncio.wait({closed}, timeout=0.1)
         self.pipeline.flush()  # what senders said to the last
         await self.pipeline.settled()
+        await self.sinks.close()
+        self.pipeline.flush()  # what they have delivered
+        await self.pipeline.settled()
         self.pipeline.stop()
         if self.recorder is not None and self.live:
             await asyncio.to_thread(self.recorder.close)
@@ -199,6 +206,8 @@ class Server:
         if self.recorder is not None:
             self._detail = "reading the journal"
             await in_thread(self.recorder.recover)
+        self._begin_sinks()
+        if self.recorder is not None:
             self._remember(self.recorder)
             self.hub.go_on(self.pipeline.groups)
             self.pipeline.flush()  # what waited for earlier samples may have waited long enough
@@ -219,11 +228,20 @@ class Server:
             self._detail = f"compiling the kernels for {rule.match} ({n} of {len(rules)})"
             self.pipeline.warm(rule)
 
+    def _begin_sinks(self) -> None:
+        sinks = [make() for make in self._make_sinks]
+        if self.recorder is None:
+            return self.sinks.begin(sinks, f"{self.hub.epoch:08x}", {})
+        journal = self.recorder.journal
+        counts = {key: int(journal.counts[id]) for key, (id, _, _) in journal.streams.items()}
+        self.sinks.begin(sinks, journal.name, counts)
+
     def _remember(self, recorder: Recorder) -> None:
         """Let the page begin with what it showed before the server was stopped."""
         streams = len(recorder.journal.streams)
         for before, result in recorder.newest(min(MOST_REMEMBERED, REMEMBERED // max(1, streams))):
             self.hub.remember(before, result)
+            self.sinks.remember(before, result)
 
     async def _take_batch(self, batch: Batch) -> None:
         """What a source brings. It waits while nothing is taken, as a file can."""
@@ -248,6 +266,7 @@ class Server:
 
     def _publish(self, result: Result) -> None:
         self.hub.publish(result)
+        self.sinks.publish(result)
         now = time.time()
         self._metrics.observe(now, now - result.batch.arrived)
         self._live.wake()
@@ -276,6 +295,12 @@ class Server:
             sources=[
                 protocol.SourceInfo(str(source.name), source.state, source.detail)
                 for source in self.sources
+            ]
+            + [
+                protocol.SourceInfo(
+                    f"sink {sink.name}", "waiting" if sink.problem else "running", sink.detail
+                )
+                for sink in self.sinks.all
             ],
         )
 

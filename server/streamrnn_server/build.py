@@ -16,13 +16,15 @@ from typing import Any, NamedTuple
 import msgspec
 
 from streamrnn.streams import Pipeline, Rule
-from streamrnn_server import build_sources, build_streams, config
+from streamrnn_server import build_sinks, build_sources, build_streams, config
 from streamrnn_server.access import TOKEN_LEAST, is_loopback
 from streamrnn_server.app import Server, Settings
+from streamrnn_server.build_sinks import MakeSink
 from streamrnn_server.build_sources import MakeSource
 from streamrnn_server.build_streams import MakeStep
 from streamrnn_server.config import Wrong
-from streamrnn_server.config_sources import MqttSource
+from streamrnn_server.config_sinks import MqttSink
+from streamrnn_server.config_sources import BrokerTable, MqttSource
 from streamrnn_server.database import JournalError
 from streamrnn_server.history import History
 from streamrnn_server.journal import Journal
@@ -38,6 +40,7 @@ class Plan(NamedTuple):
     settings: Settings
     rules: list[Rule]
     sources: list[MakeSource]
+    sinks: list[MakeSink]
 
 
 def run(path: str | Path, *, steps: Mapping[str, MakeStep] | None = None) -> None:
@@ -60,10 +63,10 @@ def build(
     past   is played instead of the sources, and nothing is recorded
     """
     plan = planned(path, steps)
-    read, sources = plan.read, plan.sources
+    read, sources, sinks = plan.read, plan.sources, plan.sinks
     journal = None
     if past is not None:
-        sources = [partial(Played, past, asynchronous=True)]
+        sources, sinks = [partial(Played, past, asynchronous=True)], []
     elif read.journal is not None:
         try:
             journal = Journal(plan.folder / read.journal.path, durability=read.journal.durability)
@@ -78,7 +81,7 @@ def build(
         state_bytes=limits.states_mb << 20,
         folder=None if journal is None else journal.folder,
     )
-    return Server(pipeline, sources, settings=plan.settings, journal=journal)
+    return Server(pipeline, sources, sinks, settings=plan.settings, journal=journal)
 
 
 def planned(path: str | Path, steps: Mapping[str, MakeStep] | None = None) -> Plan:
@@ -106,15 +109,23 @@ def planned(path: str | Path, steps: Mapping[str, MakeStep] | None = None) -> Pl
         for n, table in enumerate(read.sources)
     ]
     attempt(build_sources.one_stdin, read.sources)
-    clients = {
+    clients: dict[str, BrokerTable] = {
         f"sources[{n}]": table
         for n, table in enumerate(read.sources)
         if isinstance(table, MqttSource)
     }
+    sinks = [
+        attempt(build_sinks.sink, f"sinks[{n}]", table, folder)
+        for n, table in enumerate(read.sinks)
+    ]
+    attempt(build_sinks.different, read.sinks)
+    clients |= {
+        f"sinks[{n}]": table for n, table in enumerate(read.sinks) if isinstance(table, MqttSink)
+    }
     attempt(build_sources.one_client, list(clients.values()), list(clients))
     if problems:
         raise config.ConfigError(path, problems)
-    return Plan(read, folder, settings, rules, sources)
+    return Plan(read, folder, settings, rules, sources, sinks)
 
 
 # --- [server] and [limits] ------------------------------------------------------------------------

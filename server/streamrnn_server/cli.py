@@ -121,13 +121,15 @@ def serve(
 ) -> None:
     """Run the streams that a configuration file describes."""
     from streamrnn_server.build import build
-    from streamrnn_server.config import ConfigError
+    from streamrnn_server.config import ConfigError, read
+    from streamrnn_server.config_sinks import StdoutSink
 
     try:
         server = build(config)
+        alone = any(isinstance(table, StdoutSink) for table in read(config).sinks)
     except ConfigError as error:
         _fail(str(error))
-    run_server(server)
+    run_server(server, say=err if alone else out)
 
 
 @app.command()
@@ -196,7 +198,9 @@ async def _send(sender: Sender, csv: bool) -> None:
 # --- running a server -----------------------------------------------------------------------------
 
 
-def run_server(server: Server, *, open_page: bool = False, show_token: bool = False) -> None:
+def run_server(
+    server: Server, *, open_page: bool = False, show_token: bool = False, say: Console = out
+) -> None:
     """Serve until Ctrl+C, telling a person how it goes."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     settings = server.settings
@@ -204,11 +208,11 @@ def run_server(server: Server, *, open_page: bool = False, show_token: bool = Fa
 
     async def announce() -> None:
         await server.ready()
-        out.print(f"live after {time.time() - server.hub.started:.1f} s")
+        say.print(f"live after {time.time() - server.hub.started:.1f} s")
 
     def started(server: Server) -> None:
         fragment = f"#token={quote(settings.token)}" if settings.token and show_token else ""
-        out.print(f"{server.url}/{fragment}  (Ctrl+C stops)", style="bold", markup=False)
+        say.print(f"{server.url}/{fragment}  (Ctrl+C stops)", style="bold", markup=False)
         tasks.append(asyncio.ensure_future(announce()))
         if open_page:
             _open(f"{server.url}/{fragment}")
@@ -221,7 +225,7 @@ def run_server(server: Server, *, open_page: bool = False, show_token: bool = Fa
     if problem:
         err.print(problem, style="red", markup=False)
     else:
-        out.print(f"stopped after {server.pipeline.samples} samples")
+        say.print(f"stopped after {server.pipeline.samples} samples")
     if server.compiling:
         # A thread is inside the compiler. It cannot be stopped, and to take the interpreter apart
         # under it can crash.

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from streamrnn_server import schema
+from streamrnn_server.config_sinks import AnySink
 from streamrnn_server.config_sources import SourceTable
 from streamrnn_server.schema import Above0, Count, Text
 
@@ -174,6 +175,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     journal: JournalTable | None = None
     streams: tuple[StreamsTable, ...]
     sources: tuple[SourceTable, ...] = ()
+    sinks: tuple[AnySink, ...] = ()
 
 
 def read(path: str | Path) -> Config:

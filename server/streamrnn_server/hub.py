@@ -164,6 +164,11 @@ class Hub:
                 id = self._id(key, known)
                 self._pictures[id] = on_the_wire(key, picture, id, self.rings[id].count - 1)
 
+    def last(self, key: str) -> int:
+        """The number of a stream's newest sample, -1 if there is none."""
+        id = self._ids.get(key)
+        return -1 if id is None else self.rings[id].count - 1
+
     def go_on(self, groups: Iterable[Group]) -> None:
         """Streams of these groups have been read before, up to what is remembered of them."""
         for group in groups:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from streamrnn.streams.pipeline import Pipeline
     from streamrnn.streams.sources import Source
     from streamrnn_server.hub import Hub
+    from streamrnn_server.sinks import Sinks
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)  # seconds
@@ -24,13 +25,20 @@ _OF_SOURCES = {
     "repeated": "Messages that came again and were known",
     "ignored": "Messages that the broker had kept and nobody asked for",
 }
+_OF_SINKS = {
+    "delivered": "Alarms or predictions delivered",
+    "failed": "Attempts that failed",
+    "dropped": "Alarms or predictions given up",
+}
 _RECENT_S = 10.0  # over which the status gives percentiles
 
 
 class Metrics:
     """Reads most figures where they are kept; keeps latencies, as nobody else does."""
 
-    def __init__(self, pipeline: Pipeline, hub: Hub, sources: Sequence[Source]) -> None:
+    def __init__(
+        self, pipeline: Pipeline, hub: Hub, sources: Sequence[Source], sinks: Sinks
+    ) -> None:
         self._registry = CollectorRegistry()
         self._latency = Histogram(
             "streamrnn_latency_seconds",
@@ -38,7 +46,7 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
-        self._registry.register(_Counts(pipeline, hub, sources))
+        self._registry.register(_Counts(pipeline, hub, sources, sinks))
         self._pipeline = pipeline
         self._latencies: deque[tuple[float, float]] = deque(maxlen=4096)
         self._samples: deque[tuple[float, int]] = deque(maxlen=4)
@@ -67,10 +75,13 @@ class Metrics:
 
 
 class _Counts(Collector):
-    def __init__(self, pipeline: Pipeline, hub: Hub, sources: Sequence[Source]) -> None:
+    def __init__(
+        self, pipeline: Pipeline, hub: Hub, sources: Sequence[Source], sinks: Sinks
+    ) -> None:
         self._pipeline = pipeline
         self._hub = hub
         self._sources = sources
+        self._sinks = sinks
 
     def collect(self) -> Iterator[Metric]:
         pipeline, hub = self._pipeline, self._hub
@@ -100,6 +111,7 @@ class _Counts(Collector):
         filed = sum((len(bank) - bank.resident) * size for bank, size in states)
         yield gauge("filed_state_bytes", "States of idle streams that wait in a file", filed)
         yield from self._of_sources()
+        yield from self._of_sinks()
 
     def _of_sources(self) -> Iterator[Metric]:
         connected = GaugeMetricFamily(
@@ -123,3 +135,16 @@ class _Counts(Collector):
         yield connected
         yield from counts.values()
         yield refused
+
+    def _of_sinks(self) -> Iterator[Metric]:
+        for name, help in _OF_SINKS.items():
+            counts = CounterMetricFamily(f"streamrnn_sink_{name}", help, labels=["sink"])
+            for sink in self._sinks.all:
+                counts.add_metric([sink.name], getattr(sink, name))
+            yield counts
+        waiting = GaugeMetricFamily(
+            "streamrnn_sink_waiting", "Alarms that are not delivered yet", labels=["sink"]
+        )
+        for sink in self._sinks.all:
+            waiting.add_metric([sink.name], len(sink.waiting))
+        yield waiting

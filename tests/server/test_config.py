@@ -188,7 +188,7 @@ CASES = {
         STREAM + "[servr]\n",
         [
             "servr: unknown key; did you mean server? "
-            "allowed are server, limits, journal, streams, sources"
+            "allowed are server, limits, journal, streams, sources, sinks"
         ],
     ),
     "unknown key": (
@@ -527,6 +527,23 @@ CASES = {
         + (MQTT + 'url = "mqtt://a"\ntopics = [{ topic = "a" }]\n')
         + (MQTT + 'url = "mqtt://a"\ntopics = [{ topic = "b" }]\n'),
         ['sources[1].client_id: "me" is that of sources[0]; a broker takes one'],
+    ),
+    "sinks": (
+        STREAM
+        + '[[sinks]]\nkind = "webhook"\nurl = "ftp://a"\n[[sinks]]\nkind = "stdout"\n'
+        + '[[sinks]]\nkind = "mqtt"\nurl = "mqtt://a"\nclient_id = "b"\ntopic = "a/#"\n'
+        + '[[sinks]]\nkind = "stdout"',
+        [
+            "sinks[0].url: expected http://... or https://...",
+            "sinks[2].topic: expected a topic without + and #",
+            'sinks[3].name: "stdout" is that of sinks[1]',
+        ],
+    ),
+    "one name for a source and a sink": (
+        STREAM
+        + (MQTT + 'url = "mqtt://a"\ntopics = [{ topic = "a" }]\n')
+        + '[[sinks]]\nkind = "mqtt"\nclient_id = "me"\nurl = "mqtt://a"\ntopic = "b"',
+        ['sinks[0].client_id: "me" is that of sources[0]; a broker takes one'],
     ),
     "file of a secret": (
         STREAM + '[server]\ntoken = "${file:secret}"',

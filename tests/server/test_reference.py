@@ -11,6 +11,7 @@ from streamrnn_server import config, protocol, rings, schema
 from streamrnn_server.access import TOKEN_LEAST
 from streamrnn_server.app import Settings
 from streamrnn_server.build import build, server_settings
+from streamrnn_server.config_sinks import AnySink
 from streamrnn_server.config_sources import TopicTable
 from streamrnn_server.hub import FRAME_BYTES, STALL_S
 from streamrnn_server.ingest import TOLD
@@ -63,6 +64,9 @@ def reference() -> str:
         kind = source.__struct_config__.tag
         lines += [f'**`[[sources]]`, `kind = "{kind}"`**: {source.__doc__}', "", *table(source)]
     lines += ["each of `topics`:", "", *table(TopicTable)]
+    for sink in AnySink.__args__:
+        kind = sink.__struct_config__.tag
+        lines += [f'**`[[sinks]]`, `kind = "{kind}"`**: {sink.__doc__}', "", *table(sink)]
     return "\n".join(lines) + "\n"
 
 
