@@ -116,6 +116,7 @@ class Bank:
         if self._shelf is not None:
             for n in np.flatnonzero(rows < 0).tolist():
                 rows[n] = self._fetched(keys[n], self._shelf)
+        if self._turn:  # else nobody has asked for `trim` so far
             self._used[rows] = self._turn
         return rows
 
@@ -143,24 +144,42 @@ class Bank:
     def trim(self, most: int, folder: Path | None = None) -> None:
         """Keep at most `most` states in memory; those not asked for lately go to a file.
 
-        `rows` brings them back, to the bit. The file is a temporary one in `folder`. Rows of the
-        streams that go mean nothing after this. Raises OSError if the file cannot be written: then
+        `rows` brings them back, to the bit. The file is a temporary one in `folder`. Rows that were
+        asked for before mean nothing after this. Raises OSError if the file cannot be written: then
         all stay.
         """
+        busy = int((self._used == self._turn).sum()) if self._turn else 0
         self._turn += 1
-        excess = self._count - len(self._free) - most
-        if excess <= 0:
-            return
+        if (excess := self.resident - most) > 0:
+            self._file_away(excess + most // 8, folder)  # it looks at all streams: not every time
+        least = max(16, most, busy)
+        if len(self._states) >= 4 * least:
+            self._shrink(2 * least)
+
+    def _file_away(self, count: int, folder: Path | None) -> None:
+        """Put the states that have been idle the longest on the shelf."""
         if self._shelf is None:
             self._shelf = Shelf(self.model.layout.itemsize, folder)
-        excess += most // 8  # this looks at all streams, and must not do so every time
-        here = [key for key, row in self._row_of.items() if row >= 0]
-        rows = np.array([self._row_of[key] for key in here], np.int64)
-        idle = np.argsort(self._used[rows], kind="stable")[:excess]
+        keys, rows = self._here()
+        idle = np.argsort(self._used[rows], kind="stable")[:count]
         places = self._shelf.put(flat(self._states)[rows[idle]].view(np.uint8))
         for n, place in zip(idle.tolist(), places, strict=True):
-            self._row_of[here[n]] = ~place
+            self._row_of[keys[n]] = ~place
         self._free += rows[idle].tolist()
+
+    def _shrink(self, size: int) -> None:
+        """Give memory back: move the states that are here to the first of `size` rows."""
+        keys, rows = self._here()
+        states, used = allocate(self.model.layout, size), np.zeros(size, np.int64)
+        flat(states)[: len(rows)] = flat(self._states)[rows]
+        used[: len(rows)] = self._used[rows]
+        self._row_of.update(zip(keys, range(len(keys)), strict=True))
+        self._states, self._used, self._count, self._free = states, used, len(keys), []
+
+    def _here(self) -> tuple[list[Hashable], NDArray[np.int64]]:
+        """Streams whose state is in memory, and their rows."""
+        here = {key: row for key, row in self._row_of.items() if row >= 0}
+        return list(here), np.array(list(here.values()), np.int64)
 
     @property
     def resident(self) -> int:

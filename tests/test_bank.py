@@ -230,3 +230,15 @@ def test_where_the_file_cannot_be_written_all_states_stay(tmp_path, monkeypatch)
     monkeypatch.undo()
     bank.trim(1, tmp_path)
     assert bank.resident == 1 and bank.snapshot().states.tobytes() == before
+
+
+def test_memory_is_given_back_once_few_states_are_asked_for():
+    bank = Bank(GRU(1, 4, 1))
+    every = [f"s{n}" for n in range(1000)]
+    before = bank.step(every, np.ones((1000, 1))).tobytes()
+    bank.trim(20)
+    assert len(bank.states) == 40 and bank.resident <= 20
+    bank.reset()
+    assert bank.step(every, np.ones((1000, 1))).tobytes() == before
+    bank.trim(20)
+    assert len(bank.states) >= 1000  # they are wanted: nothing is moved to and fro

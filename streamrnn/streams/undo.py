@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from streamrnn.bank import Bank
 from streamrnn.step import flat
 
+SPARED = 100  # uses that need less than a quarter of the memory, until it is given back ...
+KEPT_BYTES = 16 << 20  # ... if it is more than this
+
 
 class Undo:
     """Copies of rows, taken one after the other; `len` counts them.
@@ -31,6 +34,7 @@ class Undo:
         # Kept from use to use: memory fresh from the system costs as much again as the copy.
         self._copies = flat(bank.states)[:0].copy()
         self._count = 0
+        self._spared = 0  # uses in a row that have needed little of it
 
     def __len__(self) -> int:
         return self._count
@@ -57,5 +61,8 @@ class Undo:
 
     def clear(self) -> None:
         """Let all copies go."""
+        self._spared = 0 if 4 * self._count > len(self._copies) else self._spared + 1
+        if self._spared == SPARED and self._copies.nbytes > KEPT_BYTES:
+            self._copies = self._copies[:0].copy()
         self._rows.clear()
         self._count = 0

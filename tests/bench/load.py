@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,15 +50,16 @@ STEPS: dict[str, Callable[[tuple[str, ...]], srnn.step.Step]] = {
     "GRU(32)": lambda channels: gru,
     "Forecaster, 12 ahead": lambda channels: srnn.Forecaster(1),
 }
-KEYS = [f"sensor/{n}" for n in range(STREAMS)]
+KEYS = [f"sensor/{n}" for n in range(10_000)]
 
 
 # --- processes ------------------------------------------------------------------------------------
 
 
-def serve(name: str, folder: str, pipe: Connection) -> None:
+def serve(name: str, folder: str, state_bytes: float, pipe: Connection) -> None:
     async def main() -> None:
-        pipeline = Pipeline([Rule("*", STEPS[name], ("value",))])
+        rule = Rule("*", STEPS[name], ("value",))
+        pipeline = Pipeline([rule], state_bytes=state_bytes, folder=Path(folder))
         settings = Settings(port=0, viewers=200)
         async with Server(pipeline, settings=settings, journal=Journal(folder)) as server:
             await server.ready()
@@ -152,6 +154,16 @@ def process(work: Callable[..., None], *arguments: Any) -> Iterator[Connection]:
         child.kill()
 
 
+def server_process(url: str) -> psutil.Process:
+    """The one of our processes that listens there."""
+    port = int(url.rpartition(":")[2])
+    for child in psutil.Process().children():
+        for c in child.net_connections():
+            if c.status == "LISTEN" and c.laddr.port == port:
+                return child
+    raise LookupError(url)
+
+
 # --- what is measured -----------------------------------------------------------------------------
 
 
@@ -173,9 +185,9 @@ def measure(
     viewers: int,
     apart: int = 10,
 ) -> Measured:
-    with tempfile.TemporaryDirectory() as folder, process(serve, name, folder) as server:
+    with tempfile.TemporaryDirectory() as folder, process(serve, name, folder, np.inf) as server:
         url = server.recv()
-        (child,) = (c for c in psutil.Process().children() if _listens(c, url))
+        child = server_process(url)
 
         def figures() -> tuple[int, dict[str, int], int, float, float]:
             server.send("samples")
@@ -198,11 +210,6 @@ def measure(
         took = after[4] - before[4]
         rate, cpu = (after[0] - before[0]) / took, (after[3] - before[3]) / took
         return Measured(rate, cpu, [1e3 * s for s in late], seen, after[2] - before[2])
-
-
-def _listens(child: psutil.Process, url: str) -> bool:
-    port = int(url.rpartition(":")[2])
-    return any(c.status == "LISTEN" and c.laddr.port == port for c in child.net_connections())
 
 
 def flood(seconds: float) -> None:
