@@ -39,6 +39,7 @@ class PageHook(BuildHookInterface):  # type: ignore[type-arg]
                 str(self.web / "node_modules" / "esbuild" / "bin" / "esbuild"),
                 "app=src/main.ts",
                 "views=src/views.ts",  # loaded by the page when one of them is opened
+                "sense=src/sense.ts",  # the page /sense
                 "--bundle",
                 "--minify",
                 "--format=esm",

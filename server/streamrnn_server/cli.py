@@ -88,8 +88,8 @@ def demo(
 
     if problem := token_problem(host, token):
         _fail(f"{problem}; for example --token {secrets.token_urlsafe(18)}")
-    from streamrnn import Detector, demos
-    from streamrnn.streams import Pipeline, Rule
+    from streamrnn import demos
+    from streamrnn.streams import Pipeline
     from streamrnn_server import cli_demo
     from streamrnn_server.app import Server, Settings
 
@@ -103,8 +103,8 @@ def demo(
     except (ValueError, OSError) as error:
         _fail(str(error))
     rules = [*shown.rules]
-    if not name:  # to compile the detector takes long, and the other demos don't need it
-        rules.append(Rule("*", lambda channels: Detector(len(channels))))
+    if not name:  # to compile them takes long, and the other demos don't need it
+        rules += cli_demo.welcome()
     server = Server(
         Pipeline(rules),
         [partial(source, asynchronous=True) for source in shown.sources],

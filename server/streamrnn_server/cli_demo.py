@@ -9,11 +9,23 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streamrnn import demos
+from streamrnn import Detector, Forecaster, demos
+from streamrnn.streams import Rule
 
 if TYPE_CHECKING:
     from streamrnn.demos.trained import Figure, Models
     from streamrnn.train import Report
+
+
+SENSE_AHEAD = 24  # samples, of which /sense sends 60 a second
+
+
+def welcome() -> list[Rule]:
+    """Rules for what others send to a demo: points of /sense, and anything else."""
+    return [
+        Rule("sense/*", lambda channels: Forecaster(len(channels), horizon=SENSE_AHEAD)),
+        Rule("*", lambda channels: Detector(len(channels))),
+    ]
 
 
 def listed() -> Iterator[str]:

@@ -12,9 +12,11 @@ from websockets.http11 import Request, Response
 FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/index.html": ("index.html", "text/html; charset=utf-8"),
+    "/sense": ("sense.html", "text/html; charset=utf-8"),
     "/style.css": ("style.css", "text/css; charset=utf-8"),
     "/dist/app.js": ("dist/app.js", "text/javascript; charset=utf-8"),
     "/dist/views.js": ("dist/views.js", "text/javascript; charset=utf-8"),
+    "/dist/sense.js": ("dist/sense.js", "text/javascript; charset=utf-8"),
     "/dist/app.css": ("dist/app.css", "text/css; charset=utf-8"),
     "/favicon.svg": ("favicon.svg", "image/svg+xml"),
 }
@@ -38,7 +40,7 @@ def page(request: Request, path: str) -> Response:
         return text(request, HTTPStatus.NOT_FOUND, f"there is nothing at {path}\n")
     name, content_type = FILES[path]
     body = read(name)
-    if name == "index.html" and read("dist/app.js") is None:
+    if name.endswith(".html") and read("dist/app.js") is None:
         body = UNBUILT.encode()
     if body is None:
         return text(request, HTTPStatus.NOT_FOUND, f"{name} is not built\n")

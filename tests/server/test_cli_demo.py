@@ -42,3 +42,10 @@ def test_networks_are_trained_on_the_spot_and_told_of():
     assert list(models) == ["adder"]
     assert re.search(r"adder, loss 0\.00\d+, unseen 0\.00\d+", text)
     assert "program/addition: sums of 40 bits right: 100.0 %, by chance: 0.0 %, on data not" in text
+
+
+def test_what_others_send_is_welcome():
+    sense, anything = cli_demo.welcome()
+    forecaster = sense.step(("y", "x"))
+    assert (sense.match, forecaster.target, forecaster.horizon) == ("sense/*", 0, 24)
+    assert anything.match == "*" and anything.step(("a", "b", "c")).channels == 3

@@ -33,6 +33,7 @@ BUILT = pages.read("dist/app.js") is not None
     [
         ("/", "text/html; charset=utf-8"),
         ("/index.html", "text/html; charset=utf-8"),
+        ("/sense", "text/html; charset=utf-8"),
         ("/favicon.svg", "image/svg+xml"),
         *(
             pytest.param(
@@ -40,7 +41,7 @@ BUILT = pages.read("dist/app.js") is not None
                 "text/javascript; charset=utf-8",
                 marks=pytest.mark.skipif(not BUILT, reason="the page is not built"),
             )
-            for script in ("/dist/app.js", "/dist/views.js")
+            for script in ("/dist/app.js", "/dist/views.js", "/dist/sense.js")
         ),
     ],
 )

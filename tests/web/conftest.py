@@ -32,15 +32,15 @@ BUNDLE = Path(__file__).parent.parent.parent / "web" / "streamrnn_web" / "dist" 
 class Served:
     """tests/web/serve.py in a process of its own."""
 
-    def __init__(self, token: str = "") -> None:
-        self.token = token
+    def __init__(self, token: str = "", pattern: str = "") -> None:
+        self.token, self.pattern = token, pattern
         self.start()
 
     def start(self, port: int = 0) -> None:
         script = Path(__file__).parent / "serve.py"
         paths = os.pathsep.join([str(script.parent.parent.parent), *filter(None, sys.path)])
         self.process = subprocess.Popen(
-            [sys.executable, script, str(port), self.token],
+            [sys.executable, script, str(port), self.token, self.pattern],
             stdout=subprocess.PIPE,
             text=True,
             env=os.environ | {"PYTHONPATH": paths},

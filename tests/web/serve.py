@@ -1,8 +1,8 @@
 """A server for the browser tests, in a process of its own that they can kill: prints its address.
 
-    python serve.py PORT TOKEN
+    python serve.py PORT TOKEN [PATTERN]
 
-Streams come from the tests, through /ingest.
+With a PATTERN it has only the rule for that. Streams come from the tests, through /ingest.
 """
 
 from __future__ import annotations
@@ -64,13 +64,16 @@ def rules() -> list[Rule]:
             ("°C", "kW", "l/s"),
         ),
         Rule("*", lambda names: srnn.Detector(len(names))),
+        # served only where it is the only one
+        Rule("sense/*", lambda names: Leaky(len(names)), ("x", "y")),
     ]
 
 
-async def serve(port: int, token: str) -> None:
-    server = Server(Pipeline(rules()), settings=Settings(port=port, token=token, name="test"))
+async def serve(port: int, token: str, pattern: str) -> None:
+    served = [rule for rule in rules() if pattern in ("", rule.match)]
+    server = Server(Pipeline(served), settings=Settings(port=port, token=token, name="test"))
     await server.run(lambda server: print(server.url, flush=True))
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), sys.argv[2]))
+    asyncio.run(serve(int(sys.argv[1]), *sys.argv[2:]))

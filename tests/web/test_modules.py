@@ -15,7 +15,9 @@ WEB = HERE.parent.parent / "web"
 ESBUILD = WEB / "node_modules" / "esbuild" / "bin" / "esbuild"
 
 
-@pytest.mark.parametrize("name", ["protocol", "series", "numbers", "text", "shapes", "paths"])
+@pytest.mark.parametrize(
+    "name", ["protocol", "series", "numbers", "text", "shapes", "paths", "foresight"]
+)
 def test_module(name: str, tmp_path: Path) -> None:
     node = need(shutil.which("node"), "node, from the Debian package nodejs")
     need(ESBUILD.exists(), "esbuild, which `npm ci --ignore-scripts` in web/ installs")

@@ -141,5 +141,6 @@ def test_a_step_that_cannot_say_has_no_such_tab(
 def test_it_is_not_wider_than_the_screen(
     served: Served, open_page: Callable[..., Any], width: int
 ) -> None:
-    page = look(served, open_page, "boiler/wide", 200, viewport={"width": width, "height": 800})
+    size = {"width": width, "height": 800}
+    page = look(served, open_page, f"boiler/wide {width}", 200, viewport=size)
     assert page.locator("#why").evaluate("e => e.scrollWidth <= e.clientWidth")

@@ -50,7 +50,7 @@ export function openSocket(url: string, token: string | null, listener: Listener
     if (lostAt === null) listener.link({ state: "connecting" });
     frames = acknowledged = 0;
     heard = Date.now();
-    const opened = new WebSocket(url, token === null ? [SUBPROTOCOL] : [SUBPROTOCOL, `token.${base64url(token)}`]);
+    const opened = new WebSocket(url, subprotocols(token));
     opened.binaryType = "arraybuffer";
     opened.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
       if (opened === socket) receive(event.data);
@@ -128,6 +128,11 @@ export function openSocket(url: string, token: string | null, listener: Listener
       connect();
     },
   };
+}
+
+/** What a connection offers: the one way in which a browser can show a token. */
+export function subprotocols(token: string | null): string[] {
+  return token === null ? [SUBPROTOCOL] : [SUBPROTOCOL, `token.${base64url(token)}`];
 }
 
 function base64url(text: string): string {
