@@ -1,4 +1,4 @@
-"""The `streamrnn` command: demo, serve, send; others in cli_text.py, _journal.py and _models.py."""
+"""The `streamrnn` command: demo, serve, send; others in cli_*.py."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from urllib.parse import quote
 import typer
 from rich.console import Console
 
-from streamrnn_server import cli_journal, cli_models, cli_text
+from streamrnn_server import cli_journal, cli_models, cli_setup, cli_text
 
 if TYPE_CHECKING:
     from streamrnn_server.app import Server
@@ -44,6 +44,8 @@ app.command()(cli_journal.backup)
 app.command()(cli_journal.restore)
 app.command()(cli_models.inspect)
 app.command()(cli_models.convert)
+app.command()(cli_setup.discover)
+app.command()(cli_setup.check)
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
