@@ -1,4 +1,4 @@
-"""The memory of copies that may be put back: kept from use to use, given back when it is not used."""
+"""Copies that may be put back: their memory is kept from use to use, not for ever."""
 
 import numpy as np
 
