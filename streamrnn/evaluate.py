@@ -4,7 +4,7 @@ Persistence forecasts that the next values equal this one. It is hard to beat on
 what it misses says how large an error is on this stream.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,6 +50,74 @@ class RunningError:
         return Output("error", "error"), Output("error_persistence", "error_persistence")
 
 
+class Scores(NamedTuple):
+    """How far forecasts were off at each horizon, arrays (H,)."""
+
+    mae: Array
+    rmse: Array
+
+
+def became(y: Array, H: int, at: NDArray[np.int64] | None = None, skip: int = 100) -> Array:
+    """What forecasts made in each row for 1 .. H rows ahead are compared with, (T, H).
+
+    y     (T,) the values
+    at    (T,) the places of the rows where some are lacking in between, ascending; None: 0 .. T-1
+    skip  forecasts made in the first rows do not count
+
+    NaN where a forecast does not count: its value is missing, or the one it was made at.
+    """
+    T = len(y)
+    places = np.arange(T) if at is None else at
+    found = np.full((T, H), np.nan)
+    for h in range(H):
+        row = np.minimum(np.searchsorted(places, places + h + 1), T - 1)
+        there = places[row] == places + h + 1
+        found[there, h] = y[row[there]]
+    found[:skip] = np.nan
+    found[np.isnan(y)] = np.nan
+    return found
+
+
+def scores(mean: Array, became: Array) -> Scores:
+    """Of forecasts (T, H); one that is not finite is infinitely far off."""
+    counts = ~np.isnan(became)
+    off = np.where(np.isfinite(mean), np.abs(mean - became), np.inf)
+    off[~counts] = 0.0
+    with np.errstate(invalid="ignore", over="ignore"):
+        mae: Array = off.sum(axis=0) / counts.sum(axis=0)
+        rmse: Array = np.sqrt(np.square(off).sum(axis=0) / counts.sum(axis=0))
+    return Scores(mae, rmse)
+
+
+def inside(lower: Array, upper: Array, became: Array) -> Array:
+    """Share of the values within intervals (T, H) over the second half, (H,)."""
+    half = len(became) // 2
+    lower, upper, became = lower[half:], upper[half:], became[half:]
+    with np.errstate(invalid="ignore"):
+        held = ((lower <= became) & (became <= upper)).sum(axis=0)
+        share: Array = held / (~np.isnan(became)).sum(axis=0)
+    return share
+
+
+def persistence(y: Array, H: int) -> Array:
+    """The forecasts (T, H) that nothing changes."""
+    mean: Array = np.repeat(y[:, None], H, axis=1)
+    return mean
+
+
+def seasonal(y: Array, H: int, period: int, at: NDArray[np.int64] | None = None) -> Array:
+    """The forecasts (T, H) that it will be as one period ago, or where that is missing as now."""
+    T = len(y)
+    places = np.arange(T) if at is None else at
+    mean = persistence(y, H)
+    for h in range(H):
+        then = places + h + 1 - period * (h // period + 1)
+        row = np.minimum(np.searchsorted(places, then), T - 1)
+        there = (places[row] == then) & np.isfinite(y[row])
+        mean[there, h] = y[row[there]]
+    return mean
+
+
 def progressive(step: Any, X: ArrayLike, target: int = 0, skip: int = 100) -> Array:
     """Mean absolute error beside persistence's for each horizon (H,); below 1 is better than it.
 
@@ -71,10 +139,9 @@ def progressive(step: Any, X: ArrayLike, target: int = 0, skip: int = 100) -> Ar
         o.ahead: column for column, o in enumerate(step.describe(names)) if o.kind == "forecast"
     }
     Y, y = Bank(step).step([0] * len(X), X), X[:, target]
-    ratios = []
-    for h in sorted(ahead):
-        persistence = np.abs(y[skip:-h] - y[skip + h :])
-        error = np.abs(Y[skip:-h, ahead[h]] - y[skip + h :])
-        both = np.isfinite(persistence)
-        ratios.append(error[both].mean() / persistence[both].mean())
-    return np.array(ratios)
+    mean = np.full((len(X), max(ahead)), np.nan)
+    mean[:, np.array([*ahead]) - 1] = Y[:, [*ahead.values()]]
+    found = became(y, max(ahead), skip=skip)
+    told, stayed = scores(mean, found).mae, scores(persistence(y, max(ahead)), found).mae
+    ratio: Array = (told / stayed)[np.array(sorted(ahead)) - 1]
+    return ratio

@@ -8,7 +8,7 @@ MAE: 0.185...
 """
 
 import zlib
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from numbers import Real
 from typing import Any
@@ -23,7 +23,7 @@ from streamrnn.kernels import regress as kernel
 from streamrnn.step import flat
 
 try:
-    from river import base, time_series
+    from river import base, linear_model, optim, preprocessing, time_series
 except ImportError as error:
     text = f'streamrnn.river needs river ({error}): pip install "streamrnn[river]"'
     raise ImportError(text) from None
@@ -243,3 +243,33 @@ def number(name: Hashable, value: Any) -> float:
         f"feature {name!r} is {value!r}, expected a number, or None where it is missing; "
         "river's preprocessing.OneHotEncoder makes numbers of texts"
     )
+
+
+def peers(period: int = 0) -> dict[str, time_series.base.Forecaster]:
+    """river's own forecasters, to compare with; `period` is of the season in rows, 0: none.
+
+    With SNARIMAX's default regressor, whose learning rate is 0.01, it diverges on many sensors.
+    """
+    line = linear_model.LinearRegression(optimizer=optim.SGD(0.001), intercept_lr=0.001)
+    bayes = linear_model.BayesianLinearRegression()
+    season = {"gamma": 0.1, "seasonality": period} if period else {}
+    return {
+        "SNARIMAX": time_series.SNARIMAX(24, 1, 0, regressor=preprocessing.StandardScaler() | line),
+        "SNARIMAX, Bayesian": time_series.SNARIMAX(24, 1, 0, regressor=bayes),
+        "HoltWinters": time_series.HoltWinters(alpha=0.5, beta=0.01, **season),
+    }
+
+
+def forecasts(model: time_series.base.Forecaster, y: Array, horizon: int) -> Iterator[list[float]]:
+    """What a forecaster of river forecasts in each row; a missing value is given as the last one.
+
+    Until it can forecast, which for HoltWinters takes two seasons, it is persistence.
+    """
+    last, one = 0.0, {"one": 1.0}  # BayesianLinearRegression has no intercept of its own
+    for value in y.tolist():
+        last = value if abs(value) <= channels.HUGE else last
+        model.learn_one(last, one)
+        try:
+            yield model.forecast(horizon, [one] * horizon)
+        except IndexError:
+            yield [last] * horizon

@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamrnn.bank import Bank
-from streamrnn.evaluate import RunningError, progressive
+from streamrnn.evaluate import (
+    RunningError,
+    became,
+    inside,
+    persistence,
+    progressive,
+    scores,
+    seasonal,
+)
 from streamrnn.step import Output, padded
 from tests import naive_forecast as naive
 
@@ -76,3 +84,70 @@ def test_progressive_leaves_out_what_is_missing():
     line = 2.0 * np.arange(50)
     line[20:24] = np.nan
     np.testing.assert_allclose(progressive(Drifting(1.0), line, skip=5), [0.5, 0.5])
+
+
+NAN = np.nan
+
+
+def test_what_forecasts_are_compared_with_by_hand():
+    y = np.array([1.0, 2.0, NAN, 4.0, 5.0])
+    at = np.array([0, 1, 2, 3, 6])  # two rows are lacking before the last
+    expected = [
+        [2, NAN],  # of row 0: row 1, row 2
+        [NAN, 4],
+        [NAN, NAN],  # made where the value was missing
+        [NAN, NAN],
+        [NAN, NAN],
+    ]
+    np.testing.assert_array_equal(became(y, 2, at, skip=0), expected)
+    np.testing.assert_array_equal(became(y, 2, at, skip=1), [[NAN, NAN], *expected[1:]])
+
+
+@given(
+    y=st.lists(st.sampled_from([1.0, 2.0, 3.0, NAN]), min_size=1, max_size=12),
+    steps=st.lists(st.integers(1, 3), min_size=12, max_size=12),
+    H=st.integers(1, 4),
+    period=st.integers(1, 5),
+)
+@settings(max_examples=60, deadline=None)
+def test_lookups_by_place_match_looking_at_every_row(y, steps, H, period):
+    y, at = np.array(y), np.cumsum(steps)[: len(y)]
+    found, then = became(y, H, at, skip=0), seasonal(y, H, period, at)
+    value = dict(zip(at.tolist(), y, strict=True))
+    for n, place in enumerate(at.tolist()):
+        for h in range(1, H + 1):
+            counts = not np.isnan(y[n])
+            expected = value.get(place + h, NAN) if counts else NAN
+            np.testing.assert_equal(found[n, h - 1], expected)
+            before = place + h - period
+            while before > place:
+                before -= period
+            known = value.get(before, NAN)
+            np.testing.assert_equal(then[n, h - 1], y[n] if np.isnan(known) else known)
+
+
+def test_scores_by_hand():
+    y = np.array([[1.0], [2.0], [NAN], [4.0]])
+    mean = np.array([[0.0], [5.0], [7.0], [4.0]])
+    off = scores(mean, y)
+    assert off.mae == pytest.approx([4 / 3]) and off.rmse == pytest.approx([(10 / 3) ** 0.5])
+    mean[3] = NAN  # what is not said is not forgiven
+    assert scores(mean, y).mae == scores(mean, y).rmse == [np.inf]
+    assert np.isnan(scores(mean, np.full((4, 1), NAN)).mae)
+    assert inside(mean - 1, mean + 1, y) == [0.0]  # of the second half only row 3 has a value
+    assert inside(np.zeros((4, 1)), np.full((4, 1), 4.0), y) == [1.0]
+
+
+def test_persistence_is_the_value_now():
+    assert persistence(np.array([1.0, 2.0]), 3).tolist() == [[1, 1, 1], [2, 2, 2]]
+
+
+def test_progressive_does_not_forgive_what_is_not_said():
+    line = 2.0 * np.arange(50)
+
+    class Silent(Drifting):
+        def advance(self, states, rows, x, y):
+            super().advance(states, rows, x, y)
+            y[x[:, 0] == 40.0, 0] = NAN
+
+    assert np.isinf(progressive(Silent(1.0), line, skip=5)[0])

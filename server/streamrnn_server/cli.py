@@ -20,7 +20,7 @@ from urllib.parse import quote
 import typer
 from rich.console import Console
 
-from streamrnn_server import cli_journal, cli_models, cli_setup, cli_text
+from streamrnn_server import cli_evaluate, cli_journal, cli_models, cli_setup, cli_text
 
 if TYPE_CHECKING:
     from streamrnn_server.app import Server
@@ -36,7 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_text.train, name="train")
 app.command()(cli_text.sample)
-app.command()(cli_text.evaluate)
+app.command()(cli_evaluate.evaluate)
 app.command()(cli_journal.export)
 app.command()(cli_journal.replay)
 app.command()(cli_journal.warm)

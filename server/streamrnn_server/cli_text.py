@@ -1,4 +1,4 @@
-"""`streamrnn train text`, `sample` and `evaluate`: networks that write, from the command line."""
+"""`streamrnn train text` and `sample`: networks that write, from the command line."""
 
 from __future__ import annotations
 
@@ -123,11 +123,8 @@ def sample(
     typer.echo()
 
 
-def evaluate(
-    model: ModelPath,
-    file: Annotated[Path, typer.Argument(help="text in UTF-8")],
-) -> None:
-    """How many bits a network needs for each character of a file; a coin's fall is one."""
+def bits(model: Path, file: Path) -> None:
+    """Tell how many bits a network needs for each character of a file; a coin's fall is one."""
     from streamrnn import charrnn
 
     reader = _reader(model)

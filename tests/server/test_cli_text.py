@@ -1,4 +1,4 @@
-"""`streamrnn train text`, `sample`, `evaluate`."""
+"""`streamrnn train text` and `sample`, and `evaluate` of what they use."""
 
 import re
 
