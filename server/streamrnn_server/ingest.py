@@ -214,8 +214,10 @@ class Ingest:
         now = time.time()
         keys = Keys(list(columns.streams), columns.stream.astype(np.int64)).rows(slice(None))
         t = np.where(np.isnan(columns.t), now, columns.t)
+        with np.errstate(invalid="ignore"):  # from a NaN that signals comes one that does not
+            x = columns.x.T.astype(np.float64)
         channels = None if columns.channels is None else tuple(columns.channels)
-        batch = Batch(keys, t, columns.x.T, arrived=now, channels=channels)
+        batch = Batch(keys, t, x, arrived=now, channels=channels)
         tell = partial(self._tell, number=number)
         return self._pipeline.take_batch(batch, tell, recorded=False)
 

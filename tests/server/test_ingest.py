@@ -10,8 +10,10 @@ from concurrent.futures import Future
 import numpy as np
 import pytest
 from streamrnn_server import protocol as p
+from streamrnn_server.app import Server, Settings
 from streamrnn_server.ingest import Ingest
 from streamrnn_server.ingest_protocol import Columns, encode_columns
+from streamrnn_server.journal import Journal
 
 from streamrnn.streams import Pipeline
 from tests.server.clients import is_a, leaky, run, send, sender, server, tell, until, viewer
@@ -539,3 +541,34 @@ def test_a_line_goes_into_one_commit_however_long_it_is():
 
     run(main())
     assert commits == [(11_000, {"sender plant": 2})]
+
+
+def test_a_nan_that_signals_is_a_missing_value_like_any_other():
+    signalling = np.array([0x7F800001, 0x3F800000], np.uint32).view(np.float32)  # IEEE 754, 6.2
+    message = encode_columns(
+        Columns(["a"], None, np.array([5.0]), signalling.reshape(2, 1), np.zeros(1, np.uint32))
+    )
+
+    async def main():
+        async with server() as s, sender(s) as tx:
+            seen = published(s)
+            await tx.send(message)
+            assert json.loads(await tx.recv())["taken"] == 1
+            s.pipeline.flush()
+            ((_, _, (missing, one)),) = seen
+            assert math.isnan(missing) and one == 1.0
+
+    run(main())
+
+
+def test_a_message_of_bad_lines_only_is_acknowledged_without_waiting_for_a_good_one(tmp_path):
+    async def main():
+        pipeline = Pipeline([leaky()])
+        async with Server(pipeline, settings=Settings(port=0), journal=Journal(tmp_path)) as s:
+            async with sender(s, "/ingest?sender=plant") as tx:
+                await tx.recv()
+                assert (await send(tx, "{"))["line"] == 1
+            async with sender(s, "/ingest?sender=plant") as tx:
+                assert json.loads(await tx.recv()) == {"type": "known", "line": 1}
+
+    run(main())
