@@ -8,13 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from streamrnn.formats import FormatError
-from streamrnn.formats.layer import Layer
+from streamrnn.formats.layer import BACK, Layer, one_way
 from streamrnn.network import Array
 from streamrnn.sequential import Sequential, described, named
 from streamrnn.step import check_rows
 from streamrnn.windowed import Windowed
-
-BACK = "_reverse"  # ends the names of the way back's arrays
 
 
 class Both(NamedTuple):
@@ -152,17 +150,12 @@ def reads_backwards(layer: Layer) -> bool:
 
 def _both(layer: Layer, tokens: bool) -> Both:
     """The ways of a layer as layers of their own, each with the names of a forward one."""
-    dropped = ("direction", "last", "activations_reverse")
-    options = {k: v for k, v in layer.options.items() if k not in dropped}
-    forward = {k: a for k, a in layer.parameters.items() if not k.endswith(BACK)}
-    back = {k.removesuffix(BACK): a for k, a in layer.parameters.items() if k.endswith(BACK)}
-    key = "activations_reverse"
-    ways = [back] if layer.options["direction"] == "reverse" else [forward, back]
-    backwards = options | {"activations": layer.options[key]} if key in layer.options else options
-    return Both(
-        [
-            Sequential([Layer(layer.kind, way, own, layer.name)], tokens=tokens)
-            for way, own in zip(ways, (options, backwards)[-len(ways) :], strict=True)
-        ],
-        bool(layer.options.get("last")),
-    )
+    ways = [layer]
+    if layer.options["direction"] == "bidirectional":
+        ways = [one_way(layer, back=False), one_way(layer, back=True)]
+    networks = []
+    for way in ways:
+        arrays = {k.removesuffix(BACK): a for k, a in way.parameters.items()}
+        options = {k: v for k, v in way.options.items() if k not in ("direction", "last")}
+        networks.append(Sequential([Layer(way.kind, arrays, options, way.name)], tokens=tokens))
+    return Both(networks, bool(layer.options.get("last")))

@@ -31,6 +31,21 @@ def test_outputs_equal_the_recorded_ones(name, ending):
     np.testing.assert_allclose(Y, recorded["Y"], rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("path", sorted(VECTORS.glob("tf_*.h5")), ids=lambda path: path.stem)
+def test_files_of_keras_2_give_its_outputs(path):
+    recorded = load_file(path.with_suffix(".safetensors"))
+    model = from_keras(path)
+    Y = model.run(recorded["X"])[-len(recorded["Y"]) :]
+    np.testing.assert_allclose(Y, recorded["Y"], rtol=0, atol=TOLERANCE)
+    assert model.scaling["out_mean"][0] == (20 if path.stem == "tf_scaled" else 0)
+
+
+def test_a_variance_below_zero_is_refused(plain):
+    rewritten(plain, on(1, variance=[4.0, -5.0, 6.0]))
+    with pytest.raises(FormatError, match="has a variance of -5, expected at least 0"):
+        from_keras(plain)
+
+
 def test_a_normalization_becomes_the_scaling():
     scaling = from_keras(VECTORS / "keras_plain.keras").scaling
     np.testing.assert_allclose(scaling["mean"], [1, 2, 3], rtol=1e-6)

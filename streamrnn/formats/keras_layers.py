@@ -209,21 +209,24 @@ def _each_step(given: Given) -> list[Layer]:
     )
 
 
-def _affine(given: Given, mean: Array, deviation: Array) -> list[Layer]:
-    arrays = {"scale": 1 / deviation, "shift": -mean / deviation}
-    return [Layer("Affine", {k: np.ravel(a) for k, a in arrays.items()}, {}, given.name)]
+def _deviation(given: Given, variance: Array, epsilon: float = 0.0) -> Array:
+    if not (variance + epsilon >= 0).all():
+        raise given.refused(f"has a variance of {variance.min():g}, expected at least 0")
+    return np.sqrt(variance + epsilon)
 
 
 def _normalization(given: Given) -> list[Layer]:
     if given.config.get("mean") is not None:
-        mean, variance = (np.asarray(given.config[name], float) for name in ("mean", "variance"))
+        mean, variance = (np.array(given.config[name], float) for name in ("mean", "variance"))
     elif len(given.weights) >= 2:
         mean, variance = given.weights[0], given.weights[1]
     else:
         raise given.refused("was never adapted: it holds no mean and variance")
+    mean, deviation = mean.ravel(), np.maximum(_deviation(given, variance.ravel()), 1e-7)
+    arrays = {"scale": 1 / deviation, "shift": -mean / deviation}
     if given.config.get("invert"):
-        raise given.refused("invert=True is not supported")
-    return _affine(given, np.ravel(mean), np.maximum(np.sqrt(np.ravel(variance)), 1e-7))
+        arrays = {"scale": deviation, "shift": mean}
+    return [Layer("Affine", arrays, {}, given.name)]
 
 
 def _batch_normalization(given: Given) -> list[Layer]:
@@ -232,7 +235,7 @@ def _batch_normalization(given: Given) -> list[Layer]:
     mean, variance = arrays[-2:]
     gamma = arrays[0] if given.config.get("scale", True) else np.ones_like(mean)
     beta = arrays[-3] if given.config.get("center", True) else np.zeros_like(mean)
-    scale = gamma / np.sqrt(variance + float(given.config.get("epsilon", 1e-3)))
+    scale = gamma / _deviation(given, variance, float(given.config.get("epsilon", 1e-3)))
     return [Layer("Affine", {"scale": scale, "shift": beta - mean * scale}, {}, given.name)]
 
 

@@ -1,13 +1,15 @@
 """What an importer hands over: a straight line of layers, described by data alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+
+BACK = "_reverse"  # ends the names of the way back's arrays
 
 
 @dataclass(frozen=True)
@@ -52,3 +54,32 @@ class Line(NamedTuple):
     layers: list[Layer]
     tokens: bool = False
     scaling: Mapping[str, Array] = MappingProxyType({})
+
+
+def one_way(layer: Layer, *, back: bool) -> Layer:
+    """One direction of a layer of both, as a layer of its own."""
+    dropped = ("direction", "last", "activations_reverse")
+    options = {k: v for k, v in layer.options.items() if k not in dropped}
+    if back:
+        options |= {"direction": "reverse"} | ({"last": True} if layer.options.get("last") else {})
+        if "activations_reverse" in layer.options:
+            options["activations"] = layer.options["activations_reverse"]
+    arrays = {k: a for k, a in layer.parameters.items() if k.endswith(BACK) == back}
+    return replace(layer, parameters=arrays, options=options)
+
+
+def both_ways(forward: Layer, reverse: Layer) -> Layer | None:
+    """What `one_way` took apart; None if the two are not directions of one layer."""
+    own = {k: v for k, v in reverse.options.items() if k not in ("direction", "last")}
+    options = dict(forward.options)
+    if own.get("activations") != options.get("activations") and len(own) == len(options):
+        options["activations_reverse"] = own["activations"]
+        own["activations"] = options["activations"]
+    here = {k: v for k, v in options.items() if k != "activations_reverse"}
+    ways = (forward.options.get("direction"), reverse.options.get("direction"))
+    if ways != (None, "reverse") or forward.kind != reverse.kind or here != own:
+        return None
+    options |= {"direction": "bidirectional", "last": bool(reverse.options.get("last"))}
+    return replace(
+        forward, parameters={**forward.parameters, **reverse.parameters}, options=options
+    )

@@ -9,26 +9,27 @@ comes out equal to them.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from streamrnn.formats import FormatError, onnx_axes, onnx_layers
+from streamrnn.formats import FormatError, onnx_axes, onnx_layers, onnx_loops
 from streamrnn.formats.layer import Line
 from streamrnn.formats.onnx_constants import constant
-from streamrnn.formats.onnx_stream import OPEN, TAKEN, Array, Atom, Node, Stream, Value
+from streamrnn.formats.onnx_stream import (
+    FLIPPED,
+    OPEN,
+    TAKEN,
+    Array,
+    Atom,
+    Graph,
+    Node,
+    Stream,
+    Value,
+)
+from streamrnn.formats.onnx_unrolled import rolled
 
 STREAMS = onnx_axes.STREAMS | onnx_layers.STREAMS
-
-
-class Graph(NamedTuple):
-    """A parsed file."""
-
-    nodes: list[Node]
-    constants: dict[str, Array]
-    inputs: dict[str, tuple[int, ...] | None]
-    outputs: list[str]
-    opset: int
 
 
 def read(source: Any) -> Line:
@@ -61,10 +62,13 @@ def parse(source: Any) -> Graph:
         raise FormatError(
             f"of type {type(source).__name__}, expected a path, bytes or a ModelProto"
         )
-    graph = model.graph
     opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=13)
+    return _graph(onnx, model.graph, opset)
+
+
+def _graph(onnx: Any, graph: Any, opset: int) -> Graph:
     constants = {tensor.name: _tensor(onnx, tensor) for tensor in graph.initializer}
-    nodes = [_node(onnx, n, node) for n, node in enumerate(graph.node)]
+    nodes = [_node(onnx, n, node, opset) for n, node in enumerate(graph.node)]
     inputs = {i.name: _shape(i) for i in graph.input if i.name not in constants}
     return Graph(nodes, constants, inputs, [o.name for o in graph.output], opset)
 
@@ -85,8 +89,9 @@ def _tensor(onnx: Any, tensor: Any) -> Array:
     return array
 
 
-def _node(onnx: Any, n: int, node: Any) -> Node:
+def _node(onnx: Any, n: int, node: Any, opset: int) -> Node:
     name = f"{node.name or n} ({node.op_type})"
+    inputs = list(node.input)
     attributes: dict[str, Any] = {}
     for attribute in node.attribute:
         try:
@@ -95,12 +100,24 @@ def _node(onnx: Any, n: int, node: Any) -> Node:
             raise FormatError(f"node {name}: {attribute.name}: {error}") from None
         if isinstance(value, onnx.TensorProto):
             value = _tensor(onnx, value)
+        elif isinstance(value, onnx.GraphProto) and node.op_type == "Loop":
+            value = _graph(onnx, value, opset)
+            inputs += _read_outside(value)
         elif isinstance(value, bytes):
             value = value.decode("utf-8", "replace")
         elif isinstance(value, list | tuple) and value and isinstance(value[0], bytes):
             value = [one.decode("utf-8", "replace") for one in value]
         attributes[attribute.name] = value
-    return Node(node.op_type, name, list(node.input), list(node.output), attributes)
+    return Node(node.op_type, name, inputs, list(node.output), attributes)
+
+
+def _read_outside(body: Graph) -> list[str]:
+    """Names that a body reads of the graph around it."""
+    inside = {name for node in body.nodes for name in node.outputs}
+    read = [name for node in body.nodes for name in node.inputs] + body.outputs
+    return [
+        n for n in dict.fromkeys(read) if n and n not in inside | {*body.inputs, *body.constants}
+    ]
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:
@@ -117,6 +134,7 @@ def _shape(value: Any) -> tuple[int, ...] | None:
 def line(graph: Graph) -> Line:
     if not graph.outputs:
         raise FormatError("the graph has no output")
+    graph = rolled(graph._replace(nodes=_needed(graph)))
     values: dict[str, Value] = dict(graph.constants)
     for name, shape in graph.inputs.items():
         values[name] = _input(name, shape)
@@ -125,8 +143,8 @@ def line(graph: Graph) -> Line:
     output = values.get(graph.outputs[0])
     if not isinstance(output, Stream):
         raise FormatError(f"{graph.outputs[0]}: does not depend on an input, or not on one alone")
-    if output.picked is not None:
-        raise FormatError(f"{graph.outputs[0]}: is of one direction alone, expected both")
+    if any(atom.kind.startswith(FLIPPED) for axis in output.axes for atom in axis):
+        raise FormatError(f"{graph.outputs[0]}: gives its steps from the last to the first")
     if not output.layers:
         raise FormatError(f"no layers between input and output; {TAKEN}")
     layers = list(output.layers)
@@ -180,6 +198,8 @@ def _apply(node: Node, values: Mapping[str, Value], opset: int) -> dict[str, Val
             return onnx_layers.recurrent(node, inputs)
         if node.kind == "Split" and streams:
             return onnx_axes.split(node, inputs)
+        if node.kind == "Loop":
+            return onnx_loops.looped(node, inputs)
         if not streams or node.kind in ("Shape", "Size"):
             made: Value = constant(node, inputs)
         elif node.kind in STREAMS:

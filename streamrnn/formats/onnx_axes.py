@@ -8,6 +8,7 @@ import numpy as np
 
 from streamrnn.formats.layer import Layer
 from streamrnn.formats.onnx_stream import (
+    FLIPPED,
     Atom,
     Node,
     Stack,
@@ -18,6 +19,7 @@ from streamrnn.formats.onnx_stream import (
     parts_of,
     target_of,
 )
+from streamrnn.formats.onnx_ways import ended, flipped, joined, picked
 
 
 def _reshape(node: Node, inputs: Sequence[Value], opset: int) -> Value:
@@ -137,22 +139,34 @@ def _taken(node: Node, x: Stream, axis: int, part: slice, keep: bool) -> Stream:
     atoms = x.axes[axis]
     if (start, stop, step) != (0, size, 1):
         kinds = [atom.kind for atom in atoms]
-        if kinds == ["time"] and (start, stop) == (size - 1, size):
-            x = replace(x, last=True)
+        if (start, stop, step) == (size - 1, -1, -1) and "unit" not in kinds and "way" not in kinds:
+            return flipped(x, axis)
+        left = None
+        if kinds in (["time"], [FLIPPED + "time"]) and stop == start + 1 and start in (0, size - 1):
+            left = ended(x, atoms[0], first=start == 0)
         elif kinds == ["way"] and stop == start + 1:
-            x = replace(x, picked=start)
-        else:
+            left = picked(node, x, start)
+        if left is None:
             raise node.refused(
                 f"takes {start}:{stop}:{step} of an axis of size {size} ({', '.join(kinds)}); "
-                "expected the last step, or one direction (torch's new exporter writes an nn.RNN "
-                "step by step: export it with dynamo=False)"
+                "expected the last step, one direction, or all from the end on. A recurrent layer "
+                "that is written step by step cannot be read: take it from its own library's file"
             )
-        atoms = (Atom("one", 1),)
+        x, atoms = left, (Atom("one", 1),)
     if size > 1 and atoms == x.axes[axis] and not keep:
         raise node.refused(f"takes one of an axis of size {size}")
     axes = list(x.axes)
     axes[axis : axis + 1] = [atoms] if keep else []
     return replace(x, axes=tuple(axes))
+
+
+def _reversed(node: Node, inputs: Sequence[Value], opset: int) -> Value:
+    """ReverseSequence of whole sequences, as tf2onnx writes go_backwards."""
+    x, lengths = one_of(inputs), inputs[1]
+    axis = node.attributes.get("time_axis", 0)
+    if not isinstance(lengths, np.ndarray) or (lengths != x.shape[axis]).any():
+        raise node.refused("turns about a part of a sequence; expected all its steps")
+    return flipped(x, axis)
 
 
 def _concat(node: Node, inputs: Sequence[Value], opset: int) -> Value:
@@ -166,12 +180,8 @@ def _concat(node: Node, inputs: Sequence[Value], opset: int) -> Value:
     axis %= len(first.axes)
     if axis == 0 and all(s.last and s.axes[0][0].kind in ("way", "one") for s in streams):
         return Stack(tuple(streams))
-    ways = [stream.picked for stream in streams]
-    alike = all(replace(s, picked=None) == replace(first, picked=None) for s in streams)
-    if alike and ways == list(range(len(ways))) and axis == len(first.axes) - 1:
-        units = first.axes[axis]
-        axes = (*first.axes[:axis], (Atom("way", len(ways)), *units))
-        return replace(first, axes=axes, picked=None)
+    if (both := joined(streams, axis)) is not None:
+        return both
     raise node.refused("joins two ways through the graph; expected a straight line")
 
 
@@ -189,4 +199,5 @@ STREAMS: dict[str, Callable[[Node, Sequence[Value], int], Value]] = {
     "Gather": _gather,
     "Slice": _slice,
     "Concat": _concat,
+    "ReverseSequence": _reversed,
 }

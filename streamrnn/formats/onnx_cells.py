@@ -88,8 +88,9 @@ def layer(
         if P is not None and P[n].any():
             arrays[f"weight_ch{end}"] = _ours(P[n], PEEPHOLES)
         for state, given in (("h_0", h_0), ("c_0", c_0)):
-            if given is not None and given.any():
-                arrays[f"{state}{end}"] = _state(name, state, given, n, ways, H, attributes)
+            if given is not None:
+                begins = _state(name, state, given, n, ways, H, attributes)
+                arrays |= {f"{state}{end}": begins} if begins.any() else {}
     options = _options(kind, name, attributes, ways)
     if direction != "forward":
         options |= {"direction": direction} | ({"last": True} if last else {})

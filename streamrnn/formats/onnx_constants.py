@@ -88,6 +88,8 @@ CONSTANTS: dict[str, Callable[[Mapping[str, Any], Any], Any]] = {
     "Div": lambda a, x: x[0] // x[1] if x[0].dtype.kind == "i" else x[0] / x[1],
     "Neg": lambda a, x: -x[0],
     "Sqrt": lambda a, x: np.sqrt(x[0]),
+    "Less": lambda a, x: np.less(x[0], x[1]),
+    "MatMul": lambda a, x: np.matmul(x[0], x[1]),
     "Equal": lambda a, x: x[0] == x[1],
     "Where": lambda a, x: np.where(*x),
     "Max": lambda a, x: np.maximum.reduce(x),

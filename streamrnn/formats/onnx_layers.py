@@ -10,6 +10,7 @@ import numpy as np
 from streamrnn.formats import onnx_cells
 from streamrnn.formats.layer import Layer
 from streamrnn.formats.onnx_stream import (
+    FLIPPED,
     OPEN,
     Array,
     Atom,
@@ -20,6 +21,8 @@ from streamrnn.formats.onnx_stream import (
     features,
     one_of,
 )
+
+OPPOSITE = {"forward": "reverse", "reverse": "forward"}
 
 
 def recurrent(node: Node, inputs: list[Value]) -> dict[str, Value]:
@@ -35,8 +38,15 @@ def recurrent(node: Node, inputs: list[Value]) -> dict[str, Value]:
         raise node.refused("reads the last step of the layer below alone, not a sequence")
     features(x, node.name, axis=2)
     T = prod(atom.size for atom in time)
-    if isinstance(lengths, np.ndarray) and T not in OPEN and (lengths != T).any():
-        raise node.refused(f"sequence_lens are {lengths.tolist()}, but x has {T} steps")
+    if isinstance(lengths, np.ndarray) and (lengths != T).any():
+        steps = "any number of" if T in OPEN else T
+        raise node.refused(f"sequence_lens are {lengths.tolist()}, but x has {steps} steps")
+    attributes, now = node.attributes, "time"
+    if any(atom.kind.startswith(FLIPPED) for atom in time):
+        way = attributes.get("direction", "forward")
+        if way not in OPPOSITE:
+            raise node.refused(f"its direction is {way!r}, of steps that come in reverse already")
+        attributes, now = {**attributes, "direction": OPPOSITE[way]}, FLIPPED + "time"
     arrays: list[Array | None] = []
     for name, value in zip(("W", "R", "B", "h", "c", "P"), (W, R, B, h_0, c_0, P), strict=True):
         if isinstance(value, Stream) and name in "hc" and not value.layers:
@@ -46,10 +56,10 @@ def recurrent(node: Node, inputs: list[Value]) -> dict[str, Value]:
         arrays.append(value)
     made = {}
     for place, output in enumerate(node.outputs[:2]):
-        layer = onnx_cells.layer(node.kind, node.name, node.attributes, arrays, place == 1)
+        layer = onnx_cells.layer(node.kind, node.name, attributes, arrays, place == 1)
         assert R is not None and not isinstance(R, Stack)
         way, unit = (Atom("way", R.shape[0]),), (Atom("unit", R.shape[2]),)
-        t = (Atom("time", T),)
+        t = (Atom(now, T),)
         b = (Atom("batch", prod(atom.size for atom in batch)),)
         axes = [t, way, b, unit] if place == 0 else [way, b, unit]
         if batch_first:
@@ -145,6 +155,16 @@ def _activation(node: Node, inputs: Sequence[Value], opset: int) -> Value:
     return replace(x, layers=(*x.layers, Layer("Activation", {}, options, node.name)))
 
 
+def _limit(node: Node, inputs: Sequence[Value], opset: int) -> Value:
+    """Min or Max of x and one number: a clip."""
+    x, limit = sorted(inputs, key=lambda value: not isinstance(value, Stream))
+    if not isinstance(x, Stream) or not isinstance(limit, np.ndarray) or limit.size != 1:
+        raise node.refused("expected x and one number")
+    bounds = {"Min": (-np.inf, limit.item()), "Max": (limit.item(), np.inf)}[node.kind]
+    options = {"function": "clip"} | dict(zip("ab", map(float, bounds), strict=True))
+    return replace(x, layers=(*x.layers, Layer("Activation", {}, options, node.name)))
+
+
 def _clip(a: Mapping[str, Any], inputs: Sequence[Any]) -> tuple[Any, ...]:
     given = [a.get("min"), a.get("max")]
     for n, value in enumerate(inputs[1:3]):
@@ -179,6 +199,7 @@ ACTIVATIONS: dict[str, Callable[[Mapping[str, Any], Sequence[Any]], tuple[Any, .
 STREAMS: dict[str, Callable[[Node, Sequence[Value], int], Value]] = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _arithmetic),
     **dict.fromkeys(ACTIVATIONS, _activation),
+    **dict.fromkeys(("Min", "Max"), _limit),
     "MatMul": _matmul,
     "Gemm": _gemm,
 }

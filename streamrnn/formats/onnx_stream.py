@@ -13,6 +13,7 @@ from streamrnn.formats.layer import Layer
 Array = NDArray[Any]
 
 OPEN = (31, 37, 41, 43)  # for the sizes of a graph's input that the file leaves open
+FLIPPED = "flipped "
 TAKEN = (
     "imported are RNN, GRU, LSTM, Gemm, MatMul, Add, Sub, Mul, Div, Gather (embedding), Softmax, "
     "activations, and what moves axes"
@@ -20,7 +21,10 @@ TAKEN = (
 
 
 class Atom(NamedTuple):
-    """An axis, or a part of one: x, time, batch, way (directions), unit, or one (of size 1)."""
+    """An axis, or a part of one: x, time, batch, way (directions), unit, or one (of size 1).
+
+    "flipped x" and "flipped time" are these from their end on.
+    """
 
     kind: str
     size: int
@@ -31,15 +35,13 @@ class Stream:
     """What depends on x: `layers` of it, each axis a product of atoms.
 
     source  the name of the graph's input
-    last    only the last step of the sequence is left
-    picked  which direction of the last layer, where that is one alone
+    last    only the last step of the sequence is left, or the end of the way back
     """
 
     source: str
     axes: tuple[tuple[Atom, ...], ...]
     layers: tuple[Layer, ...] = ()
     last: bool = False
-    picked: int | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -69,6 +71,16 @@ class Node(NamedTuple):
         return FormatError(f"node {self.name}: {why}")
 
 
+class Graph(NamedTuple):
+    """A parsed file, or the body of one of its nodes."""
+
+    nodes: list[Node]
+    constants: dict[str, Array]
+    inputs: dict[str, tuple[int, ...] | None]
+    outputs: list[str]
+    opset: int
+
+
 def axes_of(a: Mapping[str, Any], arrays: Sequence[Any]) -> tuple[int, ...] | None:
     axes = a.get("axes", arrays[1] if len(arrays) > 1 else None)
     return None if axes is None else tuple(int(axis) for axis in axes)
@@ -83,9 +95,10 @@ def parts_of(a: Mapping[str, Any], arrays: Sequence[Any], ndim: int) -> dict[int
     )
     axes = range(len(starts)) if axes is None else axes
     steps = [1] * len(starts) if steps is None else steps
+    each = zip(*([int(n) for n in one] for one in (starts, ends, axes, steps)), strict=True)
     return {
-        int(axis) % ndim: slice(int(start), int(end) if abs(end) < 2**31 - 1 else None, int(step))
-        for start, end, axis, step in zip(starts, ends, axes, steps, strict=True)
+        axis % ndim: slice(start, end if abs(end) < 2**31 - 1 else None, step)
+        for start, end, axis, step in each
     }
 
 
@@ -116,9 +129,9 @@ def features(x: Stream, where: str, axis: int | None = None) -> int:
             "layer over all steps of a window cannot be streamed"
         )
     others = [a.kind for one in x.axes for a in one if a.size > 1 and a not in atoms]
-    if x.picked is not None or "way" in others or "unit" in others:
+    if "way" in others or "unit" in others:
         raise FormatError(
-            f"node {where}: goes on with one direction, or has the directions on another axis; "
-            "expected both side by side as columns"
+            f"node {where}: has directions or units on another axis than the last; expected all "
+            "side by side as columns"
         )
     return prod(atom.size for atom in atoms)

@@ -1,0 +1,124 @@
+"""A Loop over the steps of a sequence whose body is an RNN cell, as tf2onnx writes a SimpleRNN.
+
+The body holds h' = f(x_t W + h R + b) as single operators: x_t is gathered by a counter, h carried.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from streamrnn.formats.onnx_cells import FUNCTIONS
+from streamrnn.formats.onnx_layers import recurrent
+from streamrnn.formats.onnx_stream import Array, Graph, Node, Stream, Value
+from streamrnn.formats.onnx_sums import Sums
+
+KNOWN = (
+    "is a loop over single operators, of which that of an RNN alone is known, f(x_t W + h R + b) "
+    "over all steps; read the network from the file of the library that trained it: from_keras "
+    "takes .keras and .h5, from_torch weights"
+)
+
+
+def looped(node: Node, inputs: Sequence[Value]) -> dict[str, Value]:
+    """What a Loop gives: h at all steps, after the last, and what goes around unchanged."""
+    graph = node.attributes.get("body")
+    if not isinstance(graph, Graph):
+        raise node.refused("has no body")
+    count, _, *carried = graph.inputs
+    n = 2 + len(carried)
+    before = dict(zip(carried, inputs[2:n], strict=True))
+    outer = dict(zip(node.inputs[n:], inputs[n:], strict=True))
+    producer = _producers(node, graph)
+    after = dict(zip(carried, graph.outputs[1:], strict=False))
+    unchanged = Sums({}, producer)
+    kept = [name for name in carried if unchanged.source(after[name]) == name]
+    body = Sums(graph.constants | outer | {name: before[name] for name in kept}, producer)
+
+    counters = [n for n in carried if n not in kept and _counts(body, n, before[n], after[n])]
+    states = [name for name in carried if name not in (*kept, *counters)]
+    if len(states) != 1 or len(counters) != 1:
+        raise node.refused(KNOWN)
+    h = body.source(after[states[0]])
+    cell, x, weights = _cell(node, body, states[0], h, (count, *counters))
+    if not _over_all(body, graph.outputs[0], after[counters[0]], x.shape[0]):
+        raise node.refused(KNOWN)
+    h_0 = before[states[0]]
+    given = [x, *weights, None, h_0[None] if isinstance(h_0, np.ndarray) else h_0]
+    Y, Y_h = recurrent(cell, given).values()
+    assert isinstance(Y, Stream) and isinstance(Y_h, Stream)
+    steps, last = replace(Y, axes=(Y.axes[0], *Y.axes[2:])), replace(Y_h, axes=Y_h.axes[1:])
+    ends = [before[name] if name in kept else last if name in states else None for name in carried]
+    scans = [
+        steps if body.source(name) == h else None for name in graph.outputs[len(carried) + 1 :]
+    ]
+    made = zip(node.outputs, [*ends, *scans], strict=False)
+    return {name: value for name, value in made if value is not None}
+
+
+def _producers(node: Node, body: Graph) -> dict[str, Node]:
+    """Which node makes which value; one that reads what comes after it would have no end."""
+    later = {name for inner in body.nodes for name in inner.outputs}
+    made: dict[str, Node] = {}
+    for inner in body.nodes:
+        if any(name in later and name not in made for name in inner.inputs):
+            raise node.refused("its body reads a value before it is made")
+        made |= dict.fromkeys(inner.outputs, inner)
+    return made
+
+
+def _counts(body: Sums, name: str, before: Value, after: str) -> bool:
+    """Whether a carried value goes 0, 1, 2, ..."""
+    added = [term for term in body.terms(after) if term != (name, "")]
+    one = body.constant(added[0][0]) if len(added) == 1 and not added[0][1] else None
+    return isinstance(before, np.ndarray) and before.tolist() == 0 and one is not None and one == 1
+
+
+def _over_all(body: Sums, condition: str, next_count: str, steps: int) -> bool:
+    """Whether it goes on while the next count is below the number of steps."""
+    less = body.made(condition, "Less")
+    if less is None:
+        return False
+    casts = [body.made(name, "Cast") for name in less.inputs]
+    count, limit = (c.inputs[0] if c else n for c, n in zip(casts, less.inputs, strict=True))
+    most = body.constant(limit)
+    same = body.source(count) == body.source(next_count)
+    return same and most is not None and bool((most == steps).all())
+
+
+def _cell(
+    node: Node, body: Sums, state: str, h: str, counters: Sequence[str]
+) -> tuple[Node, Stream, list[Array]]:
+    """An RNN node for h = f(x_t W + h R + b), what it reads, and its W, R and B."""
+    outside = body.producer.get(h)
+    if outside is None or outside.kind.lower() not in FUNCTIONS:
+        raise node.refused(KNOWN)
+    x: Value = None
+    bias: Any = np.float32(0)
+    found: list[tuple[str, Array]] = []
+    for left, right in body.terms(outside.inputs[0]):
+        constant, gather = body.constant(right or left), body.made(left, "Gather")
+        if constant is None:
+            raise node.refused(KNOWN)
+        if not right:
+            bias = bias + constant
+        elif left == state:
+            found.append(("R", constant.T[None]))
+        elif gather and gather.attributes.get("axis", 0) == 0 and gather.inputs[1] in counters:
+            found.append(("W", constant.T[None]))
+            x = body.values.get(gather.inputs[0])
+        else:
+            raise node.refused(KNOWN)
+    if sorted(name for name, _ in found) != ["R", "W"] or not isinstance(x, Stream):
+        raise node.refused(KNOWN)
+    matrices = dict(found)
+    H = matrices["R"].shape[2]
+    B = np.concatenate([np.broadcast_to(bias, (H,)), np.zeros(H, np.float32)])
+    constants = {
+        f"activation_{name}": [outside.attributes[name]]
+        for name in ("alpha", "beta")
+        if name in outside.attributes
+    }
+    cell = Node("RNN", node.name, [], ["Y", "Y_h"], {"activations": [outside.kind], **constants})
+    return cell, x, [matrices["W"], matrices["R"], B[None]]
