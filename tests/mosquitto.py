@@ -90,6 +90,10 @@ class Mosquitto:
             )
             assert found, f"mosquitto does not say {text!r}: {self._log}"
 
+    def has_said(self, text: str) -> bool:
+        with self._news:
+            return any(text in line for line in self._log)
+
     def _end(self, number: int) -> None:
         assert self._process is not None
         self._process.send_signal(number)
@@ -108,10 +112,10 @@ class Mosquitto:
 
 
 class Client:
-    """Another client of the broker: publishes, and notes what it hears."""
+    """Another client of the broker on `port`: publishes, and notes what it hears."""
 
     def __init__(
-        self, broker: Mosquitto, *, topics: Sequence[str] = (), version: int = 4, **options: Any
+        self, port: int, *, topics: Sequence[str] = (), version: int = 4, **options: Any
     ) -> None:
         self._heard: list[tuple[str, bytes, bool]] = []
         self._sent: set[int] = set()
@@ -123,7 +127,7 @@ class Client:
         self.client.on_subscribe = lambda *arguments: self._ready.set()
         self.client.on_message = self._message
         self.client.on_publish = self._published
-        self._port = broker.port
+        self._port = port
 
     def __enter__(self) -> Self:
         self.client.reconnect_delay_set(1, 1)

@@ -143,6 +143,9 @@ class Link:
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
         self._client.on_publish = self._on_publish
+        # With it, what other threads send is written by the loop's thread. Else paho writes it in
+        # theirs, and two in one TLS connection are not safe (it does so unless loop_start is used).
+        self._client.on_socket_register_write = lambda client, userdata, sock: None
         # Nobody waits for it at the end: to look up a name may take long.
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
@@ -185,7 +188,8 @@ class Link:
                     clean_start=self._clean_start,
                     properties=self._properties(),
                 )
-                self._client.loop_forever()
+                while self._client.loop() == 0:
+                    pass
             except (OSError, ValueError) as error:  # the latter: a name that cannot be one
                 self._why = str(error) or type(error).__name__
             self.up = False

@@ -65,7 +65,7 @@ async def discovered(broker, client):
 def test_what_is_discovered_is_served_as_it_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("streamrnn.streams.broker.RETRY_S", (0.05,))
-    with Mosquitto(tmp_path) as broker, Client(broker) as client:
+    with Mosquitto(tmp_path) as broker, Client(broker.port) as client:
         client.publish("plant/kept", "1.5", retain=True)
         text = run(discovered(broker, client))
         (tmp_path / "config.toml").write_text(text)

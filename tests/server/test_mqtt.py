@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from streamrnn_server.app import Server
-from streamrnn_server.build import build
+from streamrnn_server.build import build, planned
 
 import streamrnn as srnn
 from tests.faults.kills import samples
 from tests.leaky import Leaky
-from tests.mosquitto import Client, Mosquitto
+from tests.mosquitto import WITHIN_S, Client, Mosquitto
 from tests.server.clients import request, run
 from tests.web.tools import need
 
@@ -50,9 +52,13 @@ def config(url, topics='[{ topic = "plant/+/temp", key = "{1}" }]', version="3.1
         """
 
 
-def server(folder: Path, text: str) -> Server:
+def written(folder: Path, text: str) -> Path:
     (folder / "c.toml").write_text(text, encoding="utf-8")
-    return build(folder / "c.toml", STEPS)
+    return folder / "c.toml"
+
+
+def server(folder: Path, text: str) -> Server:
+    return build(written(folder, text), STEPS)
 
 
 async def connected(s: Server, yes: bool = True) -> None:
@@ -84,7 +90,7 @@ def recorded(folder: Path) -> dict[str, list[float]]:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_messages_of_topics_that_match_are_samples(tmp_path, version):
     async def main():
-        with Mosquitto(tmp_path) as broker, Client(broker) as client:
+        with Mosquitto(tmp_path) as broker, Client(broker.port) as client:
             async with server(tmp_path, config(broker.url, version=version)) as s:
                 await connected(s)
                 assert s.sources[0].state == "running"
@@ -119,7 +125,7 @@ def test_the_broker_may_come_later_and_go(tmp_path):
             assert s.sources[0].state == "waiting"
             assert s.sources[0].detail.startswith(f"127.0.0.1:{broker.port}, [Errno")
             for n in range(3):
-                with broker, Client(broker) as client:
+                with broker, Client(broker.port) as client:
                     await connected(s)
                     client.publish("plant/7/temp", str(n))
                     await taken(s, n + 1)
@@ -133,7 +139,7 @@ def test_the_broker_may_come_later_and_go(tmp_path):
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_comes_while_the_server_is_stopped_waits_in_its_session(tmp_path, version):
     async def main():
-        with Mosquitto(tmp_path) as broker, Client(broker) as client:
+        with Mosquitto(tmp_path) as broker, Client(broker.port) as client:
             text = config(broker.url, version=version)
             async with server(tmp_path, text) as s:
                 await connected(s)
@@ -156,7 +162,7 @@ def test_retained_messages_are_ignored_unless_asked_for(tmp_path):
             await taken(s, count)
         return recorded(tmp_path)
 
-    with Mosquitto(tmp_path) as broker, Client(broker) as client:
+    with Mosquitto(tmp_path) as broker, Client(broker.port) as client:
         client.publish("a/1", "1", retain=True)
         client.publish("b/1", "2", retain=True)
         assert run(main('[{ topic = "a/1" }]', 1, ignored=1)) == {"a/1": [3.0]}
@@ -177,7 +183,7 @@ def test_topics_of_one_channel_each_are_joined_into_rows_also_across_a_restart(t
             client.publish(f"plant/boiler/{channel}", json.dumps({"t": t, "v": v}))
 
     async def main():
-        with Mosquitto(tmp_path) as broker, Client(broker) as client:
+        with Mosquitto(tmp_path) as broker, Client(broker.port) as client:
             more = 'channels = ["temp", "load"]\nevery = 60\nhow = "mean"'
             text = config(broker.url, topics).replace('step = "leaky"', f'step = "leaky"\n{more}')
             now = time.time() // 60 * 60
@@ -277,7 +283,7 @@ def test_what_cannot_be_used_is_counted_by_kind_and_the_rest_goes_on(tmp_path):
     bad[11] = ("env/1", "[" * 1000, *bad[11][2:])
 
     async def main():
-        with Mosquitto(tmp_path) as broker, Client(broker) as client:
+        with Mosquitto(tmp_path) as broker, Client(broker.port) as client:
             text = config(broker.url, topics) + "[limits]\nmessage_kb = 1\n"
             async with server(tmp_path, text) as s:
                 await connected(s)
@@ -314,7 +320,7 @@ def test_what_could_not_be_made_durable_comes_again(tmp_path, monkeypatch):
     monkeypatch.setattr("streamrnn_server.app.SURVEY_S", 0.01)
 
     async def main():
-        with Mosquitto(tmp_path) as broker, Client(broker) as client:
+        with Mosquitto(tmp_path) as broker, Client(broker.port) as client:
             async with server(tmp_path, config(broker.url)) as s:
                 await connected(s)
                 assert s.recorder is not None
@@ -336,11 +342,55 @@ def test_what_could_not_be_made_durable_comes_again(tmp_path, monkeypatch):
     run(main())
 
 
+def test_a_message_is_acknowledged_only_after_its_commit(tmp_path):
+    async def main():
+        with Mosquitto(tmp_path, "log_type all") as broker, Client(broker.port) as client:
+            async with server(tmp_path, config(broker.url)) as s:
+                await connected(s)
+                await s.pipeline.settled()
+                assert s.recorder is not None
+                append, begun, go_on = (
+                    s.recorder.journal._append,
+                    asyncio.Event(),
+                    threading.Event(),
+                )
+                loop = asyncio.get_running_loop()
+
+                def held(*arguments):
+                    loop.call_soon_threadsafe(begun.set)
+                    assert go_on.wait(WITHIN_S)
+                    append(*arguments)
+
+                s.recorder.journal._append = held
+                client.publish("plant/7/temp", "1")
+                await begun.wait()
+                client.publish("plant/7/load", "1")  # the broker goes on meanwhile
+                assert not broker.has_said("Received PUBACK from streamrnn-test")
+                go_on.set()
+                await asyncio.to_thread(broker.wait_for, "Received PUBACK from streamrnn-test")
+
+    run(main())
+
+
+def test_the_example_of_the_page_is_a_configuration(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "mqtt.md").read_text(encoding="utf-8")
+    example, joined = re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S)
+    example = example.replace("/run/secrets/mqtt", "secret")
+    (tmp_path / "secret").write_text("rain\n")
+    plan = planned(written(tmp_path, example))
+    assert plan.read.sources[0].password == "rain"
+    streams, topics = joined.split("[[sources.topics]]")
+    begin, end = example.split("[[streams]]")
+    text = f"{begin}{streams}[[streams]]{end}[[sources.topics]]{topics}"
+    rule = planned(written(tmp_path, text)).rules[0]
+    assert (rule.match, rule.every, rule.how) == ("boiler*", 60, "mean")
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_nothing_is_lost_and_nothing_twice_though_both_are_killed(tmp_path, version):
     srnn.save(srnn.GRU(1, 4, 1), tmp_path / "net.safetensors")
     messages = [str(n) for n in range(400)]
-    with Mosquitto(tmp_path) as broker, Client(broker) as client:
+    with Mosquitto(tmp_path) as broker, Client(broker.port) as client:
         topics = '[{ topic = "plant/+", key = "{1}" }]'
         text = config(broker.url, topics, version)
         text = text.replace('step = "leaky"', 'model = "net.safetensors"\nchannels = ["value"]')

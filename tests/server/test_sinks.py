@@ -254,7 +254,7 @@ def test_standard_output_that_is_closed_is_told(monkeypatch):
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
 def test_alarms_and_predictions_are_published_to_topics(tmp_path, version):
     async def main():
-        with Mosquitto(tmp_path) as broker, Client(broker, topics=["out/#"]) as client:
+        with Mosquitto(tmp_path) as broker, Client(broker.port, topics=["out/#"]) as client:
             (tmp_path / "c.toml").write_text(f"""
                 [server]
                 port = 0
