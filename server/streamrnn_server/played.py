@@ -64,8 +64,7 @@ def folded(
         if group is None or order is None:
             continue
         t, x = part.samples.t, part.samples.x[:, order]
-        results = pipeline.fold(group, Batch([part.key] * len(t), t, x))
-        y = np.concatenate([result.batch.y for result in results if result.batch.y is not None])
+        y = pipeline.fold(group, Batch([part.key] * len(t), t, x))
         outputs = tuple(tuple(output) for output in group.outputs)
         yield part, Past(part.key, Kind(group.channels, outputs), Columns(t, x, y))
 

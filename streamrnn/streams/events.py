@@ -13,23 +13,25 @@ COPY_BYTES = 4 << 20  # one event touches at most so much state, so that its cop
 ROUNDS = 64  # looks at the hidden units of a watched stream in one tick
 
 
-def events(group: Group, batch: Batch, watched: Collection[str]) -> Iterator[Batch]:
-    """The batch, each stream's samples in order; a watched one that repeats goes in rounds.
+def events(
+    group: Group, batch: Batch, watched: Collection[str]
+) -> Iterator[tuple[NDArray[np.int64] | slice, Batch]]:
+    """Which samples of the batch come next, and they; each stream's in order.
 
-    Where there is too much state, all samples of a stream are in one event, or in one of each
-    round: else its state would be copied for each of them.
+    A watched stream that repeats goes in rounds. Where there is too much state, all samples of a
+    stream are in one event, or in one of each round: else its state would be copied for each.
     """
     size = max(1, COPY_BYTES // group.bank.model.layout.itemsize)
     keys = Keys.of(batch.keys)
     rounds = _rounds(keys, size, watched)
     if rounds is None and len(keys.names) <= size:
-        yield batch._replace(keys=keys)
+        yield slice(None), batch._replace(keys=keys)
         return
     shares = -(-len(keys.names) // size)
     part = keys.numbers // size if rounds is None else rounds * shares + keys.numbers // size
     order = np.argsort(part, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(part[order])) + 1):
-        yield batch._replace(keys=keys.rows(rows), t=batch.t[rows], x=batch.x[rows])
+        yield rows, batch._replace(keys=keys.rows(rows), t=batch.t[rows], x=batch.x[rows])
 
 
 def _rounds(keys: Keys[str], size: int, watched: Collection[str]) -> NDArray[np.int64] | None:

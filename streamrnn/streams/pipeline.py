@@ -14,6 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from streamrnn.streams.admission import Admission, Channels
 from streamrnn.streams.batch import (
     DAY_S,
@@ -280,7 +283,9 @@ class Pipeline:
         for group, samples in pending.items():
             if held is not None:
                 group.hold()
-            for part in events(group, samples.batch(self._arrived, group.channels), self.watched):
+            for _, part in events(
+                group, samples.batch(self._arrived, group.channels), self.watched
+            ):
                 try:
                     group.source.emit(part)
                 except Exception as error:  # the graph has put its states back
@@ -305,13 +310,20 @@ class Pipeline:
                 handle.cancel()
         self._timer = self._alarm = None
 
-    def fold(self, group: Group, batch: Batch) -> list[Result]:
-        """Advance by samples of the past, whose predictions concern nobody but the caller."""
+    def fold(self, group: Group, batch: Batch) -> NDArray[np.float32]:
+        """Advance by samples of the past; y (N, O), NaN where the step failed.
+
+        Nobody else hears of these predictions.
+        """
         before, self._results.held = self._results.held, []
+        y = np.full((len(batch.keys), len(group.outputs)), np.nan, np.float32)
         try:
-            for part in events(group, batch, self.watched):
+            for rows, part in events(group, batch, self.watched):
                 group.source.emit(part)
-            return self._results.held
+                for result in self._results.held:
+                    y[rows] = result.batch.y
+                self._results.held.clear()
+            return y
         finally:
             self._results.held = before
             self.trim()

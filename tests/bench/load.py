@@ -1,6 +1,6 @@
 """The whole way under load: senders ▶ /ingest ▶ journal ▶ prediction ▶ /live ▶ viewers, by sockets.
 
-python -m tests.bench.load [--seconds 10] [flood] [half] [viewers]
+python -m tests.bench.load [--seconds 10] [flood] [half] [viewers] [restart]
 
 The server is one process with a journal; senders and viewers are processes of their own, on the
 same machine. Samples of 1000 streams come as binary columns.
@@ -9,6 +9,8 @@ flood     as many as are acknowledged, with 10 viewers of 10 streams each
 half      at half of the marks: 50 000 samples a second for a GRU of 32 units, 20 000 for
           forecasters; from a sample's time until each viewer has its prediction
 viewers   what 100 viewers, each of 10 streams at 20 Hz, cost beside the same without them
+restart   at 10 000 samples a second the server is killed and started again; until it is ready,
+          from the start of its process
 
 CPU is the server's, all its threads: microseconds for a sample, or percent of a core.
 """
@@ -22,7 +24,7 @@ import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -149,7 +151,8 @@ def process(work: Callable[..., None], *arguments: Any) -> Iterator[Connection]:
     try:
         yield here
     finally:
-        here.send("stop")
+        with suppress(BrokenPipeError):  # it was killed
+            here.send("stop")
         child.join(20)
         child.kill()
 
@@ -243,8 +246,25 @@ def viewers(seconds: float) -> None:
         )
 
 
+def restart(seconds: float) -> None:
+    for name in MARKS:
+        with tempfile.TemporaryDirectory() as folder:
+            with process(serve, name, folder, np.inf) as server:
+                url = server.recv()
+                with process(send, url, 10_000.0, 200, STREAMS):
+                    time.sleep(seconds)
+                    server.send("samples")
+                    count = server.recv()[0]
+                    server_process(url).kill()
+            begin = time.perf_counter()
+            with process(serve, name, folder, np.inf) as server:
+                server.recv()
+                took = time.perf_counter() - begin
+        print(f"{'restart, ' + name:44}{took:10.1f} s after {count:,} samples")
+
+
 def main() -> None:
-    cases = {case.__name__: case for case in (flood, half, viewers)}
+    cases = {case.__name__: case for case in (flood, half, viewers, restart)}
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("cases", nargs="*", default=list(cases), metavar="case")
     parser.add_argument("--seconds", type=float, default=10.0)

@@ -13,7 +13,7 @@ from streamrnn_server.journal import Journal, log
 from streamrnn_server.recorder import Recorder
 
 import streamrnn as srnn
-from streamrnn.streams import Pipeline, Rule
+from streamrnn.streams import Pipeline, Rule, events
 from tests.leaky import Leaky
 
 GRU = srnn.GRU(2, 8, 1, seed=5)
@@ -112,6 +112,17 @@ def test_states_that_are_not_in_memory_come_back_after_a_restart(tmp_path, end):
         end(run)
         assert [path.name for path in tmp_path.glob(".*")] == []
     assert by_key(told) == uninterrupted(samples)
+
+
+def test_many_streams_are_folded_to_what_was_recorded(tmp_path, monkeypatch):
+    monkeypatch.setattr(events, "COPY_BYTES", 1000)  # so that a flush goes in parts
+    keys = [f"{kind}/{n}" for kind in ("gru", "learn") for n in range(20)]
+    run = Run(tmp_path)
+    run.take(drawn(300, keys=keys))
+    run.die()
+    run = Run(tmp_path)
+    assert (run.recovered.folded, run.recovered.differing) == (300, 0)
+    run.die()
 
 
 def test_a_restart_after_a_stop_folds_nothing_and_after_a_crash_what_came_last(tmp_path):

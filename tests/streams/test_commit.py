@@ -232,7 +232,6 @@ def test_folding_the_past_advances_and_tells_nobody():
         other.take("a", [x], 0.0)
     other.flush()
     batch = results[0].batch
-    (result,) = pipeline.fold(group, batch)
-    assert result.batch.y.tolist() == batch.y.tolist() == [[1.0], [2.75]]
+    assert pipeline.fold(group, batch).tolist() == batch.y.tolist() == [[1.0], [2.75]]
     assert group.bank["a"] == other.group_of("a").bank["a"]
     assert (told, disk.commits) == ([], [])

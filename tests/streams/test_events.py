@@ -21,7 +21,9 @@ def cut(keys: list[str], size: int, watched: set[str]) -> list[Batch]:
     batch = Batch(keys, np.arange(N, dtype=float), np.arange(N, dtype=float).reshape(N, 1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(events, "COPY_BYTES", 8 * size)
-        return list(events.events(group, batch, watched))
+        parts = list(events.events(group, batch, watched))
+    assert all(part.t.tolist() == batch.t[rows].tolist() for rows, part in parts)
+    return [part for _, part in parts]
 
 
 some = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=40)
