@@ -63,9 +63,10 @@ def rules() -> list[Rule]:
             ("temp", "load", "flow"),
             ("°C", "kW", "l/s"),
         ),
+        Rule("sense/*", lambda names: srnn.Detector(len(names), horizon=48)),
         Rule("*", lambda names: srnn.Detector(len(names))),
         # served only where it is the only one
-        Rule("sense/*", lambda names: Leaky(len(names)), ("x", "y")),
+        Rule("sense/?*", lambda names: Leaky(len(names)), ("x", "y")),
     ]
 
 

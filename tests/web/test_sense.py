@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.web.test_page import GONE
 expect.set_options(timeout=1000 * WITHIN_S)
 
 READY = "body[data-face=ready]"
+RADIANS_PER_S = 3.0
 SMALL = {"width": 480, "height": 420}
 
 # For each frame whether the middle of what is blue, the forecast, lies ahead of the point as it
@@ -50,13 +52,13 @@ WATCH = """() => {
 
 
 def around(page: Any, turns: float, begin: float = 0.0) -> float:
-    """Moves the mouse in circles, by 3 degrees each; returns the angle where it is then."""
+    """Moves the mouse in circles, as fast on any machine; returns the angle where it is then."""
     box = page.locator("#sense-pad").bounding_box()
     radius = 0.35 * min(box["width"], box["height"])
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    angle = begin
+    angle, started = begin, time.perf_counter()
     while angle < begin + turns * 2 * math.pi:
-        angle += math.radians(3)
+        angle = begin + RADIANS_PER_S * (time.perf_counter() - started)
         page.mouse.move(middle[0] + radius * math.cos(angle), middle[1] + radius * math.sin(angle))
     return angle
 
@@ -83,7 +85,7 @@ def test_the_forecast_lies_ahead_of_the_pointer(
     page = open_page(served.url + "/sense#theme=light", expected=("getImageData",), viewport=SMALL)
     expect(page.locator(READY)).to_be_attached()
     expect(page.locator("#sense-hint")).to_be_visible()
-    angle = around(page, 5)
+    angle = around(page, 3)
     expect(page.locator("#sense-hint")).to_be_hidden()
     page.evaluate(WATCH)
     while page.evaluate("found.length") < 60:
@@ -91,7 +93,7 @@ def test_the_forecast_lies_ahead_of_the_pointer(
     found = np.array(page.evaluate("found"))
     # Behind the pointer by the time it takes to come back, where it would lie if it said that the
     # pointer stays where it was, it would be ahead in none.
-    assert (found > 0).mean() > 0.7
+    assert (found > 0).mean() > 0.6
     error = page.locator("#sense-error").inner_text()
     ours, _, stayed, better = re.findall(r"\d+(?:\.\d)?", error)
     assert "% better" in error and float(ours) < float(stayed) and float(better) > 0
@@ -164,7 +166,7 @@ def test_a_server_with_a_token_asks_for_it(
     ("pattern", "why"),
     [
         ("boiler/*", "no rule is for this stream; the patterns are boiler/*"),
-        ("sense/*", "/x is not forecast here"),  # by a step that does something else
+        ("sense/?*", "/x is not forecast here"),  # by a step that does something else
     ],
 )
 def test_a_server_that_does_not_forecast_it_says_what_to_add(
