@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streamrnn import Detector, Forecaster, demos
+from streamrnn import Detector, demos
 from streamrnn.streams import Rule
 
 if TYPE_CHECKING:
@@ -21,9 +21,12 @@ SENSE_AHEAD = 24  # samples, of which /sense sends 60 a second
 
 
 def welcome() -> list[Rule]:
-    """Rules for what others send to a demo: points of /sense, and anything else."""
+    """Rules for what others send to a demo: points of /sense, and anything else.
+
+    For a point a forecaster would do, but a detector has to be compiled for the others anyway.
+    """
     return [
-        Rule("sense/*", lambda channels: Forecaster(len(channels), horizon=SENSE_AHEAD)),
+        Rule("sense/*", lambda channels: Detector(len(channels), horizon=SENSE_AHEAD)),
         Rule("*", lambda channels: Detector(len(channels))),
     ]
 

@@ -46,6 +46,6 @@ def test_networks_are_trained_on_the_spot_and_told_of():
 
 def test_what_others_send_is_welcome():
     sense, anything = cli_demo.welcome()
-    forecaster = sense.step(("y", "x"))
-    assert (sense.match, forecaster.target, forecaster.horizon) == ("sense/*", 0, 24)
+    detector = sense.step(("y", "x"))
+    assert (sense.match, detector.target, detector.horizon) == ("sense/*", 0, 24)
     assert anything.match == "*" and anything.step(("a", "b", "c")).channels == 3

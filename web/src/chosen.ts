@@ -94,8 +94,8 @@ function drawTokens(scene: Scene): void {
   figure(
     "error",
     number(output(roles.bits), 2),
-    "bits a character",
-    `running mean surprise \u00b7 blind guessing ${guess.toFixed(2)}`,
+    "bits",
+    `a character, running mean \u00b7 blind guessing ${guess.toFixed(2)}`,
     "",
   );
 }
