@@ -29,7 +29,12 @@ TICK_S = 0.01  # rows that are due within it leave together
 
 
 class Taker(Protocol):
-    """Where samples go for good, such as a Pipeline."""
+    """Where samples go for good, such as a Pipeline.
+
+    halts   how often something that was taken was given up
+    """
+
+    halts: int
 
     def marked(self, name: str) -> int:
         """The last mark of that name that came with a batch, 0 if there is none."""

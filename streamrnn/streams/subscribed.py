@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SLOTS = 4096  # messages of QoS 1 whose numbers are remembered
 REPEATS = 100  # ids: so far behind the last one of its topic a message is one that came again
-ROOM = 10_000  # messages that wait to be taken; then the broker does
+ROOM_BYTES = 64 << 20  # of messages that wait to be taken; then the broker waits
 
 
 class Connected(NamedTuple):
@@ -109,11 +109,10 @@ class mqtt(Source):
     async def batches(self) -> AsyncGenerator[Batch, None]:
         loop = asyncio.get_running_loop()
         events: asyncio.Queue[Event] = asyncio.Queue()
-        room = threading.Semaphore(ROOM)
+        room = _Room()
 
         def put(event: Event) -> None:  # in the thread of the link
-            while not link.stopping and not room.acquire(timeout=0.5):
-                pass
+            room.take(_size(event), link)
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(events.put_nowait, event)
 
@@ -136,21 +135,24 @@ class mqtt(Source):
                 chunk = _Chunk(self)
                 for event in came:
                     chunk.take(event)
+                halts = 0 if self.taker is None else self.taker.halts
                 for batch in chunk.batches():
                     if batch.keys or self.taker is not None:
                         yield batch
-                room.release(len(came))
+                room.give_back(sum(map(_size, came)))
                 self._tell()
-                self._acknowledge_when_settled(chunk.unacknowledged, link)
+                self._acknowledge_when_settled(chunk.unacknowledged, link, halts)
         finally:
             link.stop()
 
     def _acknowledge_when_settled(
-        self, unacknowledged: Sequence[Unacknowledged], link: Link
+        self, unacknowledged: Sequence[Unacknowledged], link: Link, halts: int
     ) -> None:
+        """`halts` of the taker, before the first of them was given to it."""
         if not unacknowledged:
             return
-        if self.taker is None:
+        taker = self.taker
+        if taker is None:
             for one in unacknowledged:
                 link.acknowledge(*one)
             return
@@ -158,7 +160,7 @@ class mqtt(Source):
         def settled(future: "asyncio.Future[str]") -> None:
             if future.cancelled():
                 return
-            if future.result():  # it is not durable and was given up
+            if future.result() or taker.halts != halts:  # not all of it is durable
                 if not self._given_up:
                     self._given_up = True
                     link.again()
@@ -166,7 +168,7 @@ class mqtt(Source):
             for one in unacknowledged:
                 link.acknowledge(*one)
 
-        self.taker.settled().add_done_callback(settled)
+        taker.settled().add_done_callback(settled)
 
     def _matching(self, topic: str) -> Topic | None:
         from paho.mqtt.client import topic_matches_sub
@@ -180,6 +182,30 @@ class mqtt(Source):
         parts += [f"{self.repeated} came again"] if self.repeated else []
         parts += [f"{self.ignored} retained ignored"] if self.ignored else []
         self.detail = ", ".join(filter(None, parts))
+
+
+class _Room:
+    """For what waits to be taken."""
+
+    def __init__(self) -> None:
+        self._used = 0
+        self._change = threading.Condition()
+
+    def take(self, size: int, link: Link) -> None:
+        """Wait for room, as long as the link is wanted."""
+        with self._change:
+            while self._used and self._used + size > ROOM_BYTES and not link.stopping:
+                self._change.wait(0.5)
+            self._used += size
+
+    def give_back(self, size: int) -> None:
+        with self._change:
+            self._used -= size
+            self._change.notify()
+
+
+def _size(event: Event) -> int:
+    return len(event.message.payload) + 1000 if isinstance(event, Received) else 0
 
 
 class _Chunk:

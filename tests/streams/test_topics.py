@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamrnn.streams import Broker, Pipeline, Refused, Rule, Topic, mqtt
-from streamrnn.streams.subscribed import Connected, Received, _Chunk
+from streamrnn.streams.subscribed import Connected, Received, Unacknowledged, _Chunk, _Room
 from tests.leaky import Leaky
 
 NOW = 1.7e9
@@ -145,6 +147,52 @@ def test_what_was_said_and_is_kept_is_one():
     b.hears(Connected(False), message(1, "5", retain=True))  # it subscribes anew
     b.hears(Connected(False), message(1, "6", retain=True))
     assert b.used == [5, 6] and b.source.repeated == 1
+
+
+@pytest.mark.parametrize(
+    ("why", "halts", "expected"),
+    [("", 3, ["ack 1", "ack 2"]), ("full", 3, ["again"]), ("", 4, ["again"])],
+)
+def test_nothing_is_acknowledged_if_some_of_it_was_given_up(why, halts, expected):
+    """The last case: a commit failed while the second batch waited, which then was committed."""
+
+    async def main():
+        said = []
+        link = SimpleNamespace(
+            acknowledge=lambda mid, generation: said.append(f"ack {mid}"),
+            again=lambda: said.append("again"),
+        )
+        settled = asyncio.get_running_loop().create_future()
+        source = mqtt(Broker("nowhere"), [Topic("#")], asynchronous=True)
+        source.taker = SimpleNamespace(settled=lambda: settled, halts=3)
+        source._acknowledge_when_settled([Unacknowledged(1, 1), Unacknowledged(2, 1)], link, 3)
+        assert said == []
+        source.taker.halts = halts
+        settled.set_result(why)
+        await asyncio.sleep(0)
+        return said
+
+    assert asyncio.run(main()) == expected
+
+
+def test_messages_wait_for_room_and_the_largest_finds_it_too(monkeypatch):
+    monkeypatch.setattr("streamrnn.streams.subscribed.ROOM_BYTES", 100)
+    room, link, came = _Room(), SimpleNamespace(stopping=False), threading.Event()
+    room.take(500, link)
+
+    def take():
+        room.take(60, link)
+        came.set()
+
+    waiting = threading.Thread(target=take)
+    waiting.start()
+    assert not came.is_set()
+    room.give_back(500)
+    assert came.wait(20)
+    waiting.join()
+    room.take(40, link)
+    link.stopping = True
+    room.take(1, link)  # who stops waits for nothing
 
 
 def test_of_two_meanings_the_first_counts():
