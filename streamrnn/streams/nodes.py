@@ -139,7 +139,7 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
         return batch._replace(y=y)
 
     def shaped(self, y: NDArray[Any]) -> Any:
-        """What is emitted for y (outputs,) or (T, outputs)."""
+        """What is emitted for y (outputs,) or (T, outputs); it makes the same of a Batch's y."""
         return y
 
     def _checked(self, x: Any) -> tuple[Sequence[Hashable], NDArray[Any], int]:
@@ -201,7 +201,10 @@ def _real(value: object) -> bool:
 
 @Stream.register_api()
 class forecast(rnn):
-    """Learn from every element and forecast the next; emits a Forecast (Batch: its columns as y).
+    """Learn from every element and forecast the next; emits a Forecast.
+
+    For a Batch of any number of streams, each of which learns on its own, it is the Batch with the
+    Forecast's columns as y; `node.shaped(batch.y)` makes a Forecast of them again, arrays (N, H).
 
     >>> from streamz import Stream
     >>> import streamrnn.streams
@@ -234,7 +237,8 @@ class forecast(rnn):
 class detect(rnn):
     """Score every row from 0 to 1, alarm at the onset of an event; emits a Detection.
 
-    For an array of rows it is Detections, for a Batch the columns of both as y.
+    For an array of rows it is Detections, for a Batch of any number of streams the Batch with its
+    columns as y, of which `node.shaped(batch.y)` makes Detections again.
 
     >>> from streamz import Stream
     >>> import streamrnn.streams

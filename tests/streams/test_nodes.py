@@ -120,6 +120,26 @@ def test_forecasts_and_detections_are_those_of_the_object(name, cls):
     assert np.array_equal(found[0].y, Bank(cls(2, 1, 5)).step(["a"] * 300, X), equal_nan=True)
 
 
+@pytest.mark.parametrize(("name", "cls"), [("forecast", Forecaster), ("detect", Detector)])
+def test_batches_of_many_streams_hold_what_each_stream_s_object_says(name, cls):
+    random = np.random.default_rng(0)
+    keys = np.array(["pump", "fan", "oven"])[random.integers(0, 3, 600)].tolist()
+    X = random.normal(20, 1, (600, 2))
+    X[400, 0] = 95
+    X[500:510, 0] = NAN
+    source = Stream()
+    node = getattr(source, name)(channels=2, horizon=4)
+    found = node.sink_to_list()
+    for begin in range(0, 600, 50):
+        part = slice(begin, begin + 50)
+        source.emit(batch(keys[part], X[part]))
+    assert [key for out in found for key in out.keys] == keys
+    told = [node.shaped(out.y[n : n + 1]) for out in found for n in range(50)]
+    objects = {key: cls(channels=2, horizon=4) for key in set(keys)}
+    for key, x, one in zip(keys, X, told, strict=True):
+        same(one, objects[key].run(x.reshape(1, 2)))
+
+
 BAD = [
     ("junk", "expected numbers, NaN or None where missing, got 'junk'"),
     (b"junk", "expected numbers, NaN or None where missing, got b'junk'"),
