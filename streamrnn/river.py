@@ -28,10 +28,10 @@ except ImportError as error:
     text = f'streamrnn.river needs river ({error}): pip install "streamrnn[river]"'
     raise ImportError(text) from None
 
-SCORE = [output.kind for output in detect.Detector().describe(("value",))].index("score")
-
 Array = NDArray[np.float64]
 Features = Mapping[Hashable, Any]
+
+FARTHEST = 100.0  # halves of an interval: what is farther off scores just below an alarm
 
 
 class Forecaster(time_series.base.Forecaster):
@@ -64,7 +64,7 @@ class Forecaster(time_series.base.Forecaster):
             self._names = ordered(name for name, value in x.items() if is_number(value))
             self._model = forecast.Forecaster(1 + len(self._names), horizon=self.horizon)
         row = [number("y", y), *(number(name, x.get(name)) for name in self._names)]
-        times = [value for value in x.values() if isinstance(value, datetime)]
+        times = [x[name] for name in ordered(x) if isinstance(x[name], datetime)]
         self._ahead = self._model.step(row, seconds(times[0]) if times else None).mean
 
     def forecast(self, horizon: int, xs: list[dict[Hashable, Any]] | None = None) -> list[float]:
@@ -101,7 +101,9 @@ class AnomalyDetector(base.AnomalyDetector):
     """
 
     def __init__(self) -> None:
-        self._bank = Bank(detect.Detector())
+        detector = detect.Detector()
+        self._bank = Bank(detector)
+        self._score = [output.kind for output in detector.describe(("value",))].index("score")
 
     def score_one(self, x: Features) -> float:
         """How unlike the rows before this one is; changes nothing."""
@@ -114,13 +116,13 @@ class AnomalyDetector(base.AnomalyDetector):
             off = np.abs(values[:, 0] - mean) / ((upper - lower) / 2)
         y = np.empty((len(known), self._bank.model.outputs))
         self._bank.model.advance(states, np.arange(len(known)), values, y)
-        graded = 0.5 - 0.5 * 2 ** -(np.nan_to_num(off) / 4)
-        return float(np.maximum(y[:, SCORE], graded).max(initial=0.0))
+        graded = 0.5 - 0.5 * 2 ** -(np.minimum(np.nan_to_num(off), FARTHEST) / 4)
+        return float(np.maximum(y[:, self._score], graded).max(initial=0.0))
 
     def learn_one(self, x: Features) -> None:
         """Go on by row x."""
-        y = np.empty((len(x), self._bank.model.outputs))
-        self._bank.advance(self._bank.rows(x), _values(x), y)
+        values, y = _values(x), np.empty((len(x), self._bank.model.outputs))
+        self._bank.advance(self._bank.rows(x), values, y)
 
 
 def _values(x: Features) -> Array:
@@ -173,9 +175,9 @@ class Regressor(base.Regressor):
         """The target of features x is y; raises ValueError unless it is finite."""
         if not abs(y) <= channels.HUGE:
             raise ValueError(f"y is {y!r}, expected a number within ±{channels.HUGE:g}")
-        new = [name for name in x if name not in self._slots]
-        if new:
-            self._grow(ordered(new))
+        x = {name: number(name, value) for name, value in x.items()}
+        if new := ordered(name for name in x if name not in self._slots):
+            self._grow(new)
         row = self._row(x)
         K, F, z, said = self._work()
         inputs, row, *rest = self._model(row)
@@ -256,7 +258,7 @@ def peers(period: int = 0) -> dict[str, time_series.base.Forecaster]:
     return {
         "SNARIMAX": time_series.SNARIMAX(24, 1, 0, regressor=preprocessing.StandardScaler() | line),
         "SNARIMAX, Bayesian": time_series.SNARIMAX(24, 1, 0, regressor=bayes),
-        "HoltWinters": time_series.HoltWinters(alpha=0.5, beta=0.01, **season),
+        "HoltWinters": time_series.HoltWinters(alpha=0.9, beta=0.01, **season),
     }
 
 

@@ -1,4 +1,7 @@
-"""The recordings that the package ships, and what plain least squares on lags makes of them."""
+"""Recordings of the package and of the tests, and what plain least squares on lags makes of them.
+
+Their origins and licences are in SOURCES.md beside them.
+"""
 
 import csv
 from collections import deque
@@ -8,12 +11,13 @@ import numpy as np
 
 import streamrnn
 
-DATA = Path(streamrnn.__file__).parent / "demos" / "data"
+DEMOS = Path(streamrnn.__file__).parent / "demos" / "data"
+TESTS = Path(__file__).parent / "data"
 
 
-def recording(file, first):
+def recording(path, first):
     """All columns of numbers, the one named `first` first; a gap is filled with the last value."""
-    with (DATA / file).open(newline="", encoding="utf-8") as lines:
+    with path.open(newline="", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
     names = [first, *(name for name in rows[0] if name not in (first, "time_hour", "timestamp"))]
     X = np.array([[float(row[name] or "nan") for name in names] for row in rows])
@@ -24,12 +28,22 @@ def recording(file, first):
 
 def weather(target):
     """A year of a weather station, every hour, 8 channels."""
-    return recording("weather_ewr_2013.csv", target)
+    return recording(DEMOS / "weather_ewr_2013.csv", target)
 
 
 def office():
     """The temperature of an office, every hour."""
-    return recording("ambient_temperature.csv", "value")
+    return recording(DEMOS / "ambient_temperature.csv", "value")
+
+
+def road():
+    """How much of the time a road loop is occupied, every 5 minutes."""
+    return recording(TESTS / "occupancy_6005.csv", "value")
+
+
+def server():
+    """The CPU use of a server, every 5 minutes."""
+    return recording(TESTS / "ec2_cpu_utilization_5f5533.csv", "value")
 
 
 class LagRLS:

@@ -129,6 +129,19 @@ def test_a_longer_horizon_than_it_was_made_for_is_refused():
     assert ours.Forecaster().forecast(3) == [0.0, 0.0, 0.0]
 
 
+def test_peers_forecast_every_row_and_are_given_the_last_value_where_one_is_missing():
+    y = 20 + np.sin(np.arange(60) / 4)
+    y[[30, 31]] = np.nan
+    filled = y.copy()
+    filled[[30, 31]] = y[29]
+    for (name, one), other in zip(ours.peers(12).items(), ours.peers(12).values(), strict=True):
+        told = list(ours.forecasts(one, y, 3))
+        assert np.shape(told) == (60, 3) and np.isfinite(told).all()
+        assert told == list(ours.forecasts(other, filled, 3))
+        if name == "HoltWinters":
+            assert told[5] == [y[5]] * 3  # before it has seen a season
+
+
 # --- Regressor --------------------------------------------------------------------------------
 
 
@@ -232,7 +245,11 @@ def test_what_is_no_number_is_refused():
         model.learn_one({"kind": "hot"}, 1.0)
     with pytest.raises(ValueError, match=r"y is nan, expected a number within ±1e\+100"):
         model.learn_one({"kind": 1.0}, np.nan)
-    assert model.predict_one({"kind": 1.0}) == 0.0
+    assert model.predict_one({"kind": 1.0}) == 0.0 and not model._slots
+    detector = ours.AnomalyDetector()
+    with pytest.raises(TypeError, match="feature 'kind' is 'hot', expected a number, or None"):
+        detector.learn_one({"kind": "hot"})
+    assert len(detector._bank) == 0
 
 
 # --- AnomalyDetector --------------------------------------------------------------------------
@@ -260,6 +277,9 @@ def test_below_an_alarm_the_score_grows_with_the_distance():
     scores = [model.score_one({"a": a, "new": 1.0}) for a in (0.0, 2.0, 4.0, 8.0)]
     assert scores == sorted(set(scores)) and 0 <= scores[0] < 0.1 and scores[-1] < 0.5
     assert model.score_one({"a": None}) == 0.0
+    for _ in range(50):
+        model.learn_one({"still": 1.0})
+    assert 0.49 < model.score_one({"still": 2.0}) < 0.5
 
 
 def test_it_ranks_the_shuttle_s_anomalies_above_normal_rows():

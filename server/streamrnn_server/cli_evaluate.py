@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table as Lines
 
 from streamrnn_server import cli_text
-from streamrnn_server.cli_text import err, fail, out
+from streamrnn_server.cli_text import fail, out
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from streamrnn.streams.table import Table
     from streamrnn_server.evaluation import Evaluation
 
@@ -76,9 +77,11 @@ def _recording(
     peers: bool,
     plot: Path | None,
 ) -> None:
+    import numpy as np
+
     from streamrnn.streams.table import read
     from streamrnn_server import plot as picture
-    from streamrnn_server.evaluation import evaluate
+    from streamrnn_server.evaluation import TEACH, evaluate
 
     if plot is not None and (why := picture.problem(plot)):
         fail(why)
@@ -87,18 +90,18 @@ def _recording(
     try:
         if peers:
             from streamrnn import river  # noqa: F401  # says what to install before all the work
-        with _Bar() as bar:
+        with _Bars() as bars:
             table = read(
                 file,
                 time=time or None,
                 channels=channels or None,
                 stream=stream or None,
-                progress=lambda share: bar.show("reading", share),
+                progress=lambda share: bars.show("reading", share),
             )
             if not target and len(table.channels) > 1:
                 fail(f"{file}: name the column to forecast: --target {'|'.join(table.channels)}")
             target = target or table.channels[0]
-            evaluation = evaluate(table, target, horizon, period, peers, bar.show)
+            evaluation = evaluate(table, target, horizon, period, peers, bars.show)
     except ImportError as error:
         fail(f"--peers: {error}")
     except (ValueError, OSError) as error:
@@ -107,19 +110,23 @@ def _recording(
     for line in report(table, target):
         out.print(line, markup=False)
     out.print(_lines(evaluation))
-    became = evaluation.became
-    counted = int((became == became).sum(axis=0).min())
+    counted = (~np.isnan(evaluation.became)).sum(axis=0).min()
     out.print(
-        f"{counted} forecasts count at each horizon: not those of the first 100 rows, nor where "
-        "either value is missing; inside: share within the 90 % interval, second half"
+        f"{counted} forecasts count at each horizon: not those of the first {TEACH} rows, nor "
+        "where either value is missing; inside: share within the 90 % interval, second half"
     )
     if plot is not None:
-        picture.write(plot, table, target, evaluation)
+        try:
+            picture.write(plot, table, target, evaluation)
+        except OSError as error:
+            fail(f"--plot: {error}")
         out.print(f"picture: {plot}", markup=False)
 
 
 def report(table: Table, target: str) -> list[str]:
     """What the recording is, and what was amiss with it."""
+    import numpy as np
+
     T, C = table.x.shape
     column = table.x[:, table.channels.index(target)]
     others = [name for name in table.channels if name != target]
@@ -130,7 +137,7 @@ def report(table: Table, target: str) -> list[str]:
     else:
         lines.append(f"a row every {duration(table.interval)}, by the median of the times")
     for count, what in (
-        (int((column != column).sum()), f"without a value of {target}"),
+        (int(np.isnan(column).sum()), f"without a value of {target}"),
         (table.lacking, f"lacking in {table.gaps} gaps, the longest of {table.longest} rows"),
         (table.irregular, "off the grid by more than a tenth of the interval"),
         (table.duplicates, "left out, since a later one has the same time"),
@@ -171,21 +178,14 @@ def _lines(evaluation: Evaluation) -> Lines:
     return lines
 
 
-class _Bar:
-    """A progress bar on a terminal, else nothing."""
+class _Bars:
+    """A progress bar for each thing that is done."""
 
     def __init__(self) -> None:
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TimeRemainingColumn(),
-            console=err,
-            disable=not err.is_terminal,
-            transient=True,
-        )
+        self.progress = cli_text.progress()
         self.tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> _Bars:
         self.progress.start()
         return self
 

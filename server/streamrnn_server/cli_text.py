@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from streamrnn.text import Reader
     from streamrnn.training.progress import Report
 
@@ -166,19 +168,19 @@ def _corpus(files: list[Path]) -> tuple[str, str | None]:
     return training, held
 
 
+def progress() -> Progress:
+    """Progress bars on a terminal, else nothing."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=err, disable=not err.is_terminal)
+
+
 class _Bar:
     """A progress bar on a terminal, else a line for each epoch."""
 
     def __init__(self, size: int) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TimeRemainingColumn(),
-            console=err,
-            disable=not err.is_terminal,
-        )
+        self.progress = progress()
         self.task = self.progress.add_task("compiling", total=None)
         self.epoch = 0
 

@@ -72,7 +72,7 @@ def evaluate(
     for n in range(0, len(y), CHUNK):
         t = None if table.t is None else table.t[n : n + CHUNK]
         parts.append(forecaster.run(table.x[n : n + CHUNK], t))
-        progress("streamrnn", n / len(y))
+        progress("streamrnn", min(n + CHUNK, len(y)) / len(y))
     forecast = Forecast(*map(np.concatenate, zip(*parts, strict=True)))
     found = became(y, horizon, table.at, TEACH)
     if np.isnan(found).all(axis=0).any():
@@ -98,8 +98,8 @@ def _run(model: Any, y: Array, horizon: int, name: str, progress: Progress) -> A
     from streamrnn import river
 
     mean = np.full((len(y), horizon), np.nan)
-    for n, ahead in enumerate(river.forecasts(model, y, horizon)):
-        mean[n] = ahead
-        if n % CHUNK == 0:
+    for n, ahead in enumerate(river.forecasts(model, y, horizon), start=1):
+        mean[n - 1] = ahead
+        if n % CHUNK == 0 or n == len(y):
             progress(name, n / len(y))
     return mean

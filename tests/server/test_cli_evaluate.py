@@ -86,7 +86,7 @@ def test_each_forecast_is_made_before_its_value_is_known(pump):
 def test_progress_goes_from_one_thing_to_the_next(pump):
     told = []
     evaluate(read_pump(), "temp", 2, 0, False, lambda *progress: told.append(progress))
-    assert told == [("streamrnn", n / 1000) for n in (0, 256, 512, 768)]
+    assert told == [("streamrnn", n / 1000) for n in (256, 512, 768, 1000)]
 
 
 def test_the_report_tells_what_is_amiss(pump):
