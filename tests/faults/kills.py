@@ -13,11 +13,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from streamrnn_server.ingest_protocol import Columns, encode_columns
 from streamrnn_server.journal import Journal, chunks, log
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
@@ -29,16 +30,45 @@ ROOT = Path(__file__).parents[2]
 STREAMS = [f"{kind}/{n}" for kind in ("gru", "learn") for n in range(10)]
 WINDOW = 4
 
+Sample = tuple[str, float, list[float]]
 
-def sample(line: int) -> tuple[str, float, list[float]]:
-    """Line number `line` of the sender, counted from 1: always the same."""
+
+def samples_of(line: int) -> tuple[str, list[Sample]]:
+    """Line number `line` of the sender, counted from 1, and its form: always the same."""
     draw = random.Random(line)
-    return draw.choice(STREAMS), float(line), [draw.gauss(20, 5), draw.gauss(3, 1)]
+    form = draw.choice(("line", "line", "line", "batch", "array", "columns"))
+    count = 1 if form == "line" else draw.randrange(1, 40)
+    return form, [
+        (draw.choice(STREAMS), line + n / 64, [draw.gauss(20, 5), draw.gauss(3, 1)])
+        for n in range(count)
+    ]
 
 
-def text(line: int) -> str:
-    key, t, x = sample(line)
-    return json.dumps({"stream": key, "t": t, "x": x})
+def messages(lines: Iterable[int]) -> Iterator[str | bytes]:
+    """Lines of text go together; an array and columns are a message, and a line, each."""
+    texts: list[str] = []
+    for line in lines:
+        form, samples = samples_of(line)
+        keys, times, x = (list(column) for column in zip(*samples, strict=True))
+        if form in ("array", "columns") and texts:
+            yield "\n".join(texts)
+            texts = []
+        if form == "array":
+            yield json.dumps([record(*sample) for sample in samples])
+        elif form == "columns":
+            streams = list(dict.fromkeys(keys))
+            of = np.array([streams.index(key) for key in keys], np.uint32)
+            yield encode_columns(Columns(streams, None, np.array(times), np.array(x).T, of))
+        elif form == "batch":
+            texts.append(json.dumps({"stream": keys, "t": times, "x": x}))
+        else:
+            texts.append(json.dumps(record(*samples[0])))
+    if texts:
+        yield "\n".join(texts)
+
+
+def record(key: str, t: float, x: list[float]) -> dict[str, object]:
+    return {"stream": key, "t": t, "x": x}
 
 
 class Sender:
@@ -63,10 +93,11 @@ class Sender:
         last, on_the_way = known, 0
         while self.acknowledged < least:
             while on_the_way < WINDOW:
-                size = draw.choice((1, 7, 60, 400))
-                lines = [text(line) for line in range(last + 1, last + size + 1)]
-                await connection.send("\n".join(lines))
-                last, on_the_way = last + size, on_the_way + 1
+                size = draw.choice((1, 7, 60))
+                for message in messages(range(last + 1, last + size + 1)):
+                    await connection.send(message)
+                    on_the_way += 1
+                last += size
             answer = json.loads(await connection.recv())
             assert answer["refused"] == [] and "repeated" not in answer
             self.acknowledged, on_the_way = answer["line"], on_the_way - 1
@@ -103,11 +134,16 @@ async def torture(folder: Path, kills: int, seed: int) -> tuple[int, int]:
 
 
 def verify(folder: Path) -> int:
-    """Whether the journal holds lines 1, 2, ... and the predictions of an uninterrupted run."""
+    """Whether the journal holds lines 1, 2, ... and the predictions of an uninterrupted run.
+
+    The last line that it knows of its sender: all of them and nothing else must be there.
+    """
     recorded: dict[str, list[tuple[float, list[float], bytes]]] = {}
     for key, t, x, y in samples(folder):
         recorded.setdefault(key, []).append((t, x, y))
-    count = sum(map(len, recorded.values()))
+    journal = Journal(folder)
+    last = journal.marks["sender plant"]
+    journal.close()
     expected: dict[str, list[tuple[float, list[float], bytes]]] = {}
     pipeline = Pipeline(rules())
 
@@ -117,16 +153,17 @@ def verify(folder: Path) -> int:
             expected.setdefault(key, []).append((float(t), x.tolist(), y.tobytes()))
 
     pipeline.sink(note)
-    for line in range(1, count + 1):
-        key, t, x = sample(line)
-        pipeline.take(key, x, t)
+    for line in range(1, last + 1):
+        for key, t, x in samples_of(line)[1]:
+            pipeline.take(key, x, t)
     pipeline.flush()
+    assert recorded.keys() == expected.keys()
     for key, want in expected.items():
-        have = recorded.get(key, [])
+        have = recorded[key]
         assert [t for t, _, _ in have] == [t for t, _, _ in want], f"{key}: lost, or twice"
         assert [x for _, x, _ in have] == [x for _, x, _ in want], f"{key}: other values"
         assert [y for _, _, y in have] == [y for _, _, y in want], f"{key}: other predictions"
-    return count
+    return last
 
 
 def samples(folder: Path) -> Iterator[tuple[str, float, list[float], bytes]]:

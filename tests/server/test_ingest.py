@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import time
@@ -570,5 +571,39 @@ def test_a_message_of_bad_lines_only_is_acknowledged_without_waiting_for_a_good_
                 assert (await send(tx, "{"))["line"] == 1
             async with sender(s, "/ingest?sender=plant") as tx:
                 assert json.loads(await tx.recv()) == {"type": "known", "line": 1}
+
+    run(main())
+
+
+def test_a_sender_waits_while_too_much_is_pending():
+    """Its next messages are not read then, and TCP tells it so."""
+    writes = []
+    batch = json.dumps({"stream": "a", "x": [[1.0]] * 1000})
+
+    def write(commit):
+        writes.append(Future())
+        return writes[-1]
+
+    async def main():
+        pipeline = Pipeline([leaky()])
+        pipeline.commit_by(write)
+        ingest, taken = Ingest(pipeline), []
+
+        async def send():
+            for _ in range(40):
+                taken.append(await ingest.take(batch))
+
+        sending = asyncio.create_task(send())
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        # 5000 samples are being written, and so many more are pending.
+        assert len(taken) < 12 and not sending.done()
+        while not sending.done():
+            for future in writes:
+                if not future.done():
+                    future.set_result(None)
+            await asyncio.sleep(0)
+        assert len(taken) == 40 and pipeline.samples >= 30_000
+        pipeline.stop()
 
     run(main())
