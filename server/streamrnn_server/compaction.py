@@ -61,9 +61,8 @@ def turn(journal: Journal, boundary: int) -> Change | None:
             for stream, own in _by_stream(joined):
                 kind = journal.kinds[group]
                 first, old = _small_end(db, kind, stream, group, len(own.t))
-                if old is not None:
-                    deleted.append((stream, first))
-                    own = columns.joined([old, own])
+                deleted += [(stream, begin) for begin, _ in old]
+                own = columns.joined([*(part for _, part in old), own])
                 inserted += _chunks(stream, group, first, arrived, own)
                 ends[stream] = first + len(own.t)
     finally:
@@ -153,25 +152,28 @@ def _by_stream(part: Columns) -> list[tuple[int, Columns]]:
 
 def _small_end(
     db: sqlite3.Connection, kind: Kind, stream: int, group: int, more: int
-) -> tuple[int, Columns | None]:
-    """Where `more` samples of a stream go, and its last chunk, if they should join that.
+) -> tuple[int, list[tuple[int, Columns]]]:
+    """Where `more` samples of a stream go, and its last chunks that should join them, in order.
 
-    A chunk is joined by as many as it has, or more: so each sample is moved only so often as its
-    chunk doubles.
+    A chunk is joined by as many as it has, or more, those that join it included: so a sample is
+    moved only as often as its chunk doubles, and chunks grow however few samples come at once.
     """
     (end,) = db.execute("SELECT left_log FROM streams WHERE id = ?", (stream,)).fetchone()
-    row = db.execute(
+    last = db.execute(
         "SELECT first, grp, n, width, packed FROM chunks WHERE stream = ? "
-        "ORDER BY first DESC LIMIT 1",
-        (stream,),
-    ).fetchone()
-    if row is None or row[1] != group or row[2] > more or row[2] + more > CHUNK:
-        return end, None
-    first, _, n, width, packed = row
-    (body,) = db.execute(
-        "SELECT body FROM chunks WHERE stream = ? AND first = ?", (stream, first)
-    ).fetchone()
-    return first, decoded(kind, n, width, body, packed)
+        "ORDER BY first DESC LIMIT ?",
+        (stream, CHUNK.bit_length()),
+    )
+    joining: list[tuple[int, Columns]] = []
+    for first, own, n, width, packed in last.fetchall():
+        if own != group or n > more or n + more > CHUNK:
+            break
+        (body,) = db.execute(
+            "SELECT body FROM chunks WHERE stream = ? AND first = ?", (stream, first)
+        ).fetchone()
+        joining.append((first, decoded(kind, n, width, body, packed)))
+        end, more = first, more + n
+    return end, joining[::-1]
 
 
 def _chunks(

@@ -106,6 +106,21 @@ def test_chunks_hold_what_the_log_held_and_numbers_go_on(tmp_path, monkeypatch):
     run.die()
 
 
+def test_chunks_grow_however_few_samples_leave_the_log_at_once(tmp_path):
+    """Of many streams each has few in a part of the log; small chunks are not packed."""
+    run = Run(tmp_path, Rule("*", lambda channels: Leaky(2), ("temp", "load")))
+    samples = [("a", [float(n), 0.5]) for n in range(63)]
+    told_of = []
+    for sample in samples:
+        told_of += run.take([sample])
+        turn(run)
+    with closing(run.journal.read()) as db:
+        sizes = [n for (n,) in db.execute("SELECT n FROM chunks ORDER BY first")]
+    assert sizes == [32, 16, 8, 4, 2, 1]
+    assert recorded(run) == {"a": [sample[1:] for sample in told_of]}
+    run.die()
+
+
 def test_a_chunk_says_the_smallest_and_largest_of_its_columns(tmp_path):
     run = Run(tmp_path, Rule("*", lambda channels: Leaky(2), ("temp", "load")))
     run.take([("a", [4.0, float("nan")]), ("a", [-8.0, float("nan")])])
