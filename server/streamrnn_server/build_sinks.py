@@ -12,7 +12,7 @@ from streamrnn_server.config import Wrong
 from streamrnn_server.config_sinks import AnySink, MqttSink, StdoutSink, WebhookSink
 from streamrnn_server.outlets import StandardOutput, Topics, Webhook
 from streamrnn_server.schema import shown
-from streamrnn_server.sinks import Sink
+from streamrnn_server.sinks import Alarms, Predictions, Sink
 
 MakeSink = Callable[[], Sink]
 
@@ -21,7 +21,7 @@ def sink(place: str, table: AnySink, folder: Path) -> MakeSink:
     name = name_of(table)
     match table:
         case StdoutSink():
-            return partial(Sink, name, table.match, StandardOutput())
+            return partial(Alarms, name, table.match, StandardOutput())
         case WebhookSink():
             try:
                 parts = urlsplit(table.url)
@@ -32,13 +32,14 @@ def sink(place: str, table: AnySink, folder: Path) -> MakeSink:
                 good = False
             if not good:
                 raise Wrong(f"{place}.url", "expected http://... or https://...")
-            return partial(Sink, name, table.match, Webhook(table.url, table.headers))
+            return partial(Alarms, name, table.match, Webhook(table.url, table.headers))
         case MqttSink():
             if {"+", "#"} & set(table.topic):
                 raise Wrong(f"{place}.topic", "expected a topic without + and #")
             made = broker(place, table, folder)
             to = Topics(made, table.topic, qos=table.qos, retain=table.retain)
-            return partial(Sink, name, table.match, to, table.what)
+            kind = Alarms if table.what == "alarms" else Predictions
+            return partial(kind, name, table.match, to)
 
 
 def name_of(table: AnySink) -> str:

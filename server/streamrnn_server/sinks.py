@@ -13,8 +13,9 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -50,7 +51,7 @@ class Outlet(Protocol):
         ...
 
 
-class Stream(Protocol):
+class Publisher(Protocol):
     """Where predictions go: at once, or nowhere."""
 
     def start(self) -> None: ...
@@ -60,39 +61,65 @@ class Stream(Protocol):
         ...
 
 
-class Sink:
-    """What one table of [[sinks]] asks for.
+class Predictions:
+    """Tells of every sample, and drops what cannot be told at once.
 
-    delivered, failed (attempts), dropped  so many
+    delivered, failed, dropped   so many
     """
 
-    def __init__(self, name: str, match: str, to: Outlet | Stream, what: str = "alarms") -> None:
+    def __init__(self, name: str, match: str, to: Publisher) -> None:
         self.name = name
         self.match = match
         self.to = to
-        self.what = what
         self.delivered = self.failed = self.dropped = 0
+        self.waiting: Sequence[Alarm] = ()
         self.problem = ""
+
+    @property
+    def detail(self) -> str:
+        return _detail(self, "predictions")
+
+    def publish(self, result: Result) -> None:
+        for stream, record in predictions(result, lambda stream: fnmatchcase(stream, self.match)):
+            on_its_way = self.to.put(stream, msgspec.json.encode(record))
+            self.delivered += on_its_way
+            self.failed += not on_its_way
+            self.dropped += not on_its_way
+            self.problem = "" if on_its_way else "the broker is not there, or not for this topic"
+
+    async def close(self) -> None:
+        self.to.stop()
+
+
+class Alarms:
+    """Tells of every alarm, one after the other, again and again.
+
+    delivered, failed (attempts), dropped   so many
+    """
+
+    def __init__(self, name: str, match: str, to: Outlet) -> None:
+        self.name = name
+        self.match = match
+        self.to = to
+        self.delivered = self.failed = self.dropped = 0
         self.waiting: deque[Alarm] = deque()
+        self.problem = ""
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._mark: Callable[[str, int], object] = lambda name, number: None
 
     @property
     def detail(self) -> str:
-        parts = [self.problem, f"{self.delivered} {self.what} delivered"]
-        parts += [f"{len(self.waiting)} waiting"] if self.waiting else []
-        parts += [f"{self.dropped} dropped"] if self.dropped else []
-        return ", ".join(filter(None, parts))
+        return _detail(self, "alarms")
 
     def wants(self, stream: str) -> bool:
         return fnmatchcase(stream, self.match)
 
     def start(self, mark: Callable[[str, int], object]) -> None:
+        """`mark(stream, number)` is told how far they have arrived."""
         self._mark = mark
         self.to.start()
-        if self.what == "alarms":
-            self._task = asyncio.create_task(self._deliver())
+        self._task = asyncio.create_task(self._deliver())
 
     async def close(self) -> None:
         if self._task is not None:
@@ -115,25 +142,32 @@ class Sink:
                 self._news.clear()
                 await self._news.wait()
             alarm = self.waiting[0]
-            again = False
             try:
                 body = msgspec.json.encode(alarm.record)
-                await self.to.send(alarm.record["id"], alarm.stream, body)  # type: ignore[union-attr]
+                await self.to.send(alarm.record["id"], alarm.stream, body)
                 self.delivered, failures, self.problem = self.delivered + 1, 0, ""
             except Exception as error:  # whatever it is, the stream goes on and it is counted
-                again = isinstance(error, NotDelivered) and error.again
                 self.failed, failures = self.failed + 1, failures + 1
                 self.problem = str(error) or type(error).__name__
                 log.warning("sink %s: %s", self.name, self.problem)
-            if again:
-                wait_s = RETRY_S[min(failures, len(RETRY_S)) - 1] * random.uniform(0.5, 1.5)
-                await asyncio.sleep(wait_s)
-                continue
-            if self.problem:
+                if isinstance(error, NotDelivered) and error.again:
+                    wait_s = RETRY_S[min(failures, len(RETRY_S)) - 1] * random.uniform(0.5, 1.5)
+                    await asyncio.sleep(wait_s)
+                    continue
                 self.dropped += 1
             if self.waiting and self.waiting[0] is alarm:  # else it was dropped meanwhile
                 self.waiting.popleft()
-            self._mark(f"{self.name} {alarm.stream}", alarm.number + 1)
+            self._mark(alarm.stream, alarm.number + 1)
+
+
+Sink = Alarms | Predictions
+
+
+def _detail(sink: Sink, what: str) -> str:
+    parts = [sink.problem, f"{sink.delivered} {what} delivered"]
+    parts += [f"{len(sink.waiting)} waiting"] if sink.waiting else []
+    parts += [f"{sink.dropped} dropped"] if sink.dropped else []
+    return ", ".join(filter(None, parts))
 
 
 class Sinks:
@@ -142,51 +176,51 @@ class Sinks:
     def __init__(self, pipeline: Pipeline, last: Callable[[str], int]) -> None:
         self.all: tuple[Sink, ...] = ()
         self._journal = ""
-        self._new: set[Sink] = set()
         self._pipeline = pipeline
         self._last = last
 
     def begin(self, sinks: Iterable[Sink], journal: str, counts: Mapping[str, int]) -> None:
-        """Start; a sink that was not there before begins after the samples that there are.
+        """Start; alarms of a sink that was not there before begin after the samples that there are.
 
         journal  names the numbers of samples: the journal's name, or a new one at each start
         counts   samples of each stream
         """
         self._journal = journal
         self.all = tuple(sinks)
-        self._new = {sink for sink in self.all if not self._pipeline.marked(f"sink {sink.name}")}
-        for sink in self._new:
-            self._pipeline.mark(f"sink {sink.name}", 1)
-            for stream, count in counts.items():
-                self._mark(f"{sink.name} {stream}", count)
         for sink in self.all:
-            sink.start(self._mark)
+            if isinstance(sink, Predictions):
+                sink.to.start()
+                continue
+            if not self._pipeline.marked(f"sink {sink.name}"):
+                self._pipeline.mark(f"sink {sink.name}", 1)
+                for stream, count in counts.items():
+                    self._pipeline.mark(_mark(sink, stream), count)
+            sink.start(partial(self._arrived, sink))
 
     def remember(self, before: int, result: Result) -> None:
         """Samples of one stream from before the start: their alarms may not have been delivered."""
         last = before + len(result.batch.keys) - 1
         for sink in self.all:
-            if sink in self._new or sink.what != "alarms":
-                continue
-            for alarm in alarms(result, self._journal, sink.wants, lambda key: last):
-                if alarm.number >= self._pipeline.marked(f"sink {sink.name} {alarm.stream}"):
-                    sink.put(alarm)
+            if isinstance(sink, Alarms):
+                for alarm in alarms(result, self._journal, sink.wants, lambda key: last):
+                    if alarm.number >= self._pipeline.marked(_mark(sink, alarm.stream)):
+                        sink.put(alarm)
 
     def publish(self, result: Result) -> None:
         """A batch that is durable."""
         for sink in self.all:
-            if sink.what == "alarms":
-                for alarm in alarms(result, self._journal, sink.wants, self._last):
-                    sink.put(alarm)
+            if isinstance(sink, Predictions):
+                sink.publish(result)
                 continue
-            for stream, record in predictions(result, sink.wants):
-                on_its_way = sink.to.put(stream, msgspec.json.encode(record))  # type: ignore[union-attr]
-                sink.delivered += on_its_way
-                sink.failed += not on_its_way
-                sink.dropped += not on_its_way
+            for alarm in alarms(result, self._journal, sink.wants, self._last):
+                sink.put(alarm)
 
     async def close(self) -> None:
         await asyncio.gather(*(sink.close() for sink in self.all))
 
-    def _mark(self, name: str, number: int) -> None:
-        self._pipeline.mark(f"sink {name}", number)
+    def _arrived(self, sink: Alarms, stream: str, number: int) -> None:
+        self._pipeline.mark(_mark(sink, stream), number)
+
+
+def _mark(sink: Alarms, stream: str) -> str:
+    return f"sink {sink.name} {stream}"

@@ -12,7 +12,7 @@ from streamrnn_server.app import Server, Settings
 from streamrnn_server.build import build
 from streamrnn_server.journal import Journal
 from streamrnn_server.outlets import StandardOutput, Webhook
-from streamrnn_server.sinks import NotDelivered, Sink
+from streamrnn_server.sinks import Alarms, NotDelivered
 
 from streamrnn.step import Output
 from streamrnn.streams import Pipeline, Rule
@@ -103,7 +103,7 @@ def test_a_webhook_gets_each_alarm_in_order_again_until_it_takes_it(tmp_path):
     async def main():
         with Hook(500, 429, 200, 503) as hook:
             to = Webhook(hook.url, {"Authorization": "Bearer rain"})
-            async with started(tmp_path, lambda: Sink("hook", "p*", to)) as s:
+            async with started(tmp_path, lambda: Alarms("hook", "p*", to)) as s:
                 await say(s, 1, 11, 2, 12)
                 await say(s, 50, stream="other")
                 (sink,) = s.sinks.all
@@ -141,7 +141,7 @@ def test_an_alarm_that_is_not_wanted_is_dropped_and_counted_and_the_next_one_com
     async def main():
         with Hook(code) as hook:
             to = Webhook(hook.url, {})
-            async with started(None, lambda: Sink("hook", "*", to)) as s:
+            async with started(None, lambda: Alarms("hook", "*", to)) as s:
                 await say(s, 11)
                 (sink,) = s.sinks.all
                 await until(lambda: sink.dropped)
@@ -158,7 +158,7 @@ def test_alarms_that_were_not_delivered_come_after_a_restart(tmp_path):
 
     async def main(hook, *values, first):
         def sink():
-            return Sink("hook", "*", Webhook(hook.url, {}))
+            return Alarms("hook", "*", Webhook(hook.url, {}))
 
         async with started(tmp_path, sink) as s:
             await s.ready()
@@ -198,7 +198,7 @@ def test_an_alarm_is_told_only_after_its_commit(tmp_path):
     heard = []
 
     async def main():
-        async with started(tmp_path, lambda: Sink("quick", "*", Quick())) as s:
+        async with started(tmp_path, lambda: Alarms("quick", "*", Quick())) as s:
             await s.ready()
             await s.pipeline.settled()
             write, held = s.recorder.journal.write, []
@@ -219,7 +219,7 @@ def test_an_alarm_is_told_only_after_its_commit(tmp_path):
 
 def test_what_waits_for_a_sink_is_bounded_and_the_oldest_goes(monkeypatch):
     monkeypatch.setattr("streamrnn_server.sinks.QUEUED", 3)
-    sink = Sink("hook", "*", StandardOutput())
+    sink = Alarms("hook", "*", StandardOutput())
     for n in range(5):
         sink.put(n)
     assert [*sink.waiting] == [2, 3, 4] and sink.dropped == 2
