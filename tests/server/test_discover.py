@@ -113,6 +113,23 @@ def test_what_is_discovered_is_served_as_it_is(tmp_path, monkeypatch):
         )
 
 
+def test_the_command_writes_what_can_be_checked_and_planned(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MQTT_PASSWORD", "rain")
+    with Mosquitto(tmp_path) as broker, Client(broker.port) as client:
+        client.publish("plant/kept", '{"flow_kw": 1.5}', retain=True)
+        result = streamrnn("discover", broker.url, "--seconds", 1, "--user", "me", "-o", "c.toml")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "c.toml is written; `streamrnn check c.toml` says what it does\n"
+    plan = planned("c.toml")
+    assert [rule.match for rule in plan.rules] == ["kept"]
+    assert plan.read.sources[0].user == "me" and plan.read.sources[0].password == "rain"
+    assert "rain" not in (tmp_path / "c.toml").read_text()
+    checked = streamrnn("check", "c.toml")
+    assert checked.exit_code == 0
+    assert "sources[0].password: environment variable MQTT_PASSWORD" in checked.stdout
+
+
 def test_discovering_where_there_is_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     broker = Mosquitto(tmp_path)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import http.server
 import json
+import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -239,6 +242,21 @@ def test_standard_output_has_a_line_for_each_alarm(tmp_path, capsys):
     run(main())
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line)["value"] for line in lines] == [11, 12]
+
+
+def test_where_alarms_go_to_standard_output_nothing_else_does(tmp_path):
+    (tmp_path / "c.toml").write_text(
+        '[server]\nport = 0\n[[streams]]\nmatch = "*"\nforecast = true\n[[sinks]]\nkind = "stdout"'
+    )
+    command = [sys.executable, "-c", "from streamrnn_server.cli import main; main()", "serve"]
+    with subprocess.Popen(
+        [*command, tmp_path / "c.toml"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert "(Ctrl+C stops)" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert out == "" and "stopped after 0 samples" in err
 
 
 def test_standard_output_that_is_closed_is_told(monkeypatch):
