@@ -74,7 +74,7 @@ async def serve() -> None:
                 print(server.url, flush=True)
             angle = 0.02 * tick
             values = [math.sin(angle * (1 + c / SERIES)) for c in range(SERIES)]
-            server.pipeline.take("twenty", values)
+            server.pipeline.take("twenty", values, begun + tick / SERIES_HZ)
             for key in keys[tick % SERIES_HZ :: SERIES_HZ]:
                 server.pipeline.take(key, [angle])
             await asyncio.sleep(max(0.0, begun + tick / SERIES_HZ - time.time()))

@@ -154,7 +154,7 @@ def test_a_server_with_a_token_asks_for_it(
 ) -> None:
     server = own_server(token="correct horse battery")
     page = open_page(server.url + "/sense", viewport=SMALL, expected=("WebSocket",))
-    expect(page.locator("#sense-face h2:visible")).to_have_text("This server asks for a token")
+    expect(page.locator("#token-reason")).to_have_text("this server asks for a token")
     page.fill("#token", "correct horse battery")
     page.click("#token-form button")
     expect(page.locator(READY)).to_be_attached()

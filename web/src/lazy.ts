@@ -1,6 +1,7 @@
 // Loads the views that most visits do not open.
 
 import type * as views from "./views";
+import type { Ask, WritingPane } from "./writing";
 
 const MODULE: string = "/dist/views.js";
 const AGAIN_MS = 2000;
@@ -10,19 +11,21 @@ export interface LazyViews {
   drawWhy: ReturnType<typeof views.createWhy>;
   drawPast: ReturnType<typeof views.createPast>;
   drawHow: ReturnType<typeof views.createHow>;
+  writing: WritingPane;
 }
 
 /** Gives the views, or null while they are on their way; `loaded` is called when they are there, or want to be drawn anew. */
-export function createLazy(loaded: () => void): () => LazyViews | null {
+export function createLazy(ask: Ask, loaded: () => void): () => LazyViews | null {
   let made: LazyViews | null = null;
   let askedAt = -Infinity;
   async function load(): Promise<void> {
-    const { createPicture, createWhy, createPast, createHow } = (await import(MODULE)) as typeof views;
+    const module = (await import(MODULE)) as typeof views;
     made = {
-      drawPicture: createPicture(),
-      drawWhy: createWhy(loaded),
-      drawPast: createPast(loaded),
-      drawHow: createHow(),
+      drawPicture: module.createPicture(),
+      drawWhy: module.createWhy(loaded),
+      drawPast: module.createPast(loaded),
+      drawHow: module.createHow(),
+      writing: module.createWritingPane(ask),
     };
     loaded();
   }

@@ -18,7 +18,7 @@ import type { Look } from "./theme";
 import { createTokenPane } from "./tokens";
 import { createTwin } from "./twin";
 import { createUnitStrip } from "./units";
-import { createWritingPane, type Ask } from "./writing";
+import type { Ask, WritingPane } from "./writing";
 
 const NUMBERS_MS = 100; // numbers that change faster cannot be read
 
@@ -62,14 +62,14 @@ export function createPanels(listener: PanelListener): Panels {
   const readout = createReadout(listener.toggleLine);
   const tabs = createTabs(listener.open);
   const tokens = createTokenPane(element("token-pane"), listener.point, listener.pin);
-  const writing = createWritingPane(listener.ask);
   const units = createUnitStrip(listener.chooseUnit);
   const drawGuesses = createGuesses();
   const colourings = [...element("colour").querySelectorAll("button")];
   for (const choice of colourings) choice.addEventListener("click", () => listener.colourBy(choice.value === "surprise"));
   const speak = createTwin();
   const cursorLine = element("cursor-line");
-  const lazy = createLazy(listener.loaded);
+  const lazy = createLazy(listener.ask, listener.loaded);
+  let writing: WritingPane | null = null; // once there was something to write on from
   let numbers: { at: number; scene: Scene; shown: Shown; look: Look } | null = null;
   let lines: Line[] = [];
   let linesFor: [Kind, Look, string] | null = null;
@@ -143,7 +143,8 @@ export function createPanels(listener: PanelListener): Panels {
         drawChosen(scene);
         if (view === "text") {
           drawGuesses(scene);
-          writing.draw(scene);
+          writing = lazy()?.writing ?? null;
+          writing?.draw(scene);
         } else readout.draw(scene, chosenLines(scene, shown), look);
       }
       speak(scene);
@@ -152,8 +153,8 @@ export function createPanels(listener: PanelListener): Panels {
     otherStream: chart.forget,
     follow: tokens.follow,
     reveal: tokens.reveal,
-    written: writing.written,
-    failed: writing.failed,
+    written: (key, message) => writing?.written(key, message),
+    failed: (why) => writing?.failed(why),
     get plot() {
       return chart.plot;
     },

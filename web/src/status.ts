@@ -129,7 +129,8 @@ function drawInputs(status: Status, zone: Zone): void {
         const source = make("span", "source", name);
         source.dataset.state = state;
         source.title = detail === "" ? state : `${state}: ${detail}`;
-        if (state !== "running") source.append(make("small", "", state === "failed" ? `failed: ${detail}` : state));
+        const told = detail !== "" && state !== "ended" ? `${state}: ${detail}` : state;
+        if (state !== "running") source.append(make("small", "", told));
         return source;
       }),
     );

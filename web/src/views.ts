@@ -4,3 +4,4 @@ export { createHow } from "./how";
 export { createPast } from "./past";
 export { createPicture } from "./picture";
 export { createWhy } from "./why";
+export { createWritingPane } from "./writing";

@@ -25,7 +25,7 @@ type State = "idle" | "asked" | "writing" | "done" | "stopped" | "failed";
 
 export function createWritingPane(ask: Ask): WritingPane {
   const pane = element("written");
-  const button = element("write");
+  const button = element<HTMLButtonElement>("write");
   const temperature = element<HTMLInputElement>("temperature");
   const length = element<HTMLSelectElement>("length");
   const said = make("span");
@@ -43,7 +43,8 @@ export function createWritingPane(ask: Ask): WritingPane {
     } else if (scene !== null && shownRow(scene) >= 0) begin(scene, shownRow(scene));
     tell();
   });
-  element("reset").addEventListener("click", () => scene !== null && ask.reset(scene.stream.key));
+  const reset = element<HTMLButtonElement>("reset");
+  reset.addEventListener("click", () => scene !== null && ask.reset(scene.stream.key));
   temperature.addEventListener("input", tell);
 
   function begin({ stream, series, kind, begin: first }: Scene, row: number): void {
@@ -83,7 +84,8 @@ export function createWritingPane(ask: Ask): WritingPane {
         pane.hidden = true;
       }
       scene = now;
-      element("writing").hidden = element("reset").hidden = !now.kind.writes;
+      reset.disabled = button.disabled = false; // as they are until there is something to write on from
+      element("writing").hidden = reset.hidden = !now.kind.writes;
       const row = shownRow(now);
       let tail = "";
       for (let k = Math.max(now.begin, row - HINT + 1); k <= row; k++) {
