@@ -90,6 +90,11 @@ class Regressor:
             if usable(value):
                 self.channels[name].observe(value)
         self.target.observe(y)
+        if self.target.n < rows:
+            self.miss = np.zeros(4)
+            for member in self.members:
+                d = len(member.w)
+                member.w, member.P = np.zeros(d), K.VARIANCE * np.eye(d)
         self.h = h
         now = self.spreads[0]
         if self.target.spread > 0:

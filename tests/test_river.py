@@ -158,15 +158,19 @@ def rows(T, seed=0):
         yield x, known, 5 + h + b * (t % 7 > 0) + 0.1 * c
 
 
-def test_predictions_match_the_naive_twin():
+@pytest.mark.parametrize("factor", [1.0, 1e6])
+def test_predictions_match_the_naive_twin(factor):
+    """factor: from row 200 on the target is so much larger, and all is learned anew."""
     model = ours.Regressor()
     model.learn_one(dict.fromkeys(names := ["a", "b", "early", "late", "still"], 0.0), 0.0)
     naive = Naive(names, model._drive, *model._fixed)
     model = ours.Regressor()
-    for x, known, y in rows(300):
+    for t, (x, known, y) in enumerate(rows(300)):
+        y *= factor if t >= 200 else 1.0
         if naive.target.n:
             # float64; after 300 updates of least squares their conditions show
-            assert model.predict_one(x) == pytest.approx(naive.predict(known), rel=1e-5, abs=1e-6)
+            limit = 1e-6 * (factor if t >= 200 else 1.0)
+            assert model.predict_one(x) == pytest.approx(naive.predict(known), rel=1e-5, abs=limit)
         naive.seen += sorted(name for name in x if name not in naive.seen)
         model.learn_one(x, y)
         naive.learn(known, y)
@@ -237,6 +241,15 @@ def test_spikes_leave_predictions_finite(spike):
             x, y = x | {"a": spike}, spike if t % 100 == 30 else y
         assert np.isfinite(model.predict_one(x))
         model.learn_one(x | {"b": np.inf} if t % 9 == 0 else x, y)
+
+
+def test_after_a_change_of_units_it_learns_anew():
+    model, off = ours.Regressor(), []
+    for t, (x, _, y) in enumerate(rows(1200)):
+        y *= 1e30 if t < 600 else 1.0
+        off.append(abs(y - model.predict_one(x)))
+        model.learn_one(x, y)
+    assert np.mean(off[900:]) < 1.2e-30 * np.mean(off[300:600])
 
 
 def test_what_is_no_number_is_refused():

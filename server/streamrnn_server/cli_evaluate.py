@@ -23,11 +23,14 @@ SHOWN = (1, 2, 3, 6, 12, 24, 48, 96)  # horizons in the table, and the last
 
 def evaluate(
     file: Annotated[
-        Path, typer.Argument(help="a recording: .csv, .ndjson or .parquet; or a model that writes")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="a recording: .csv, .ndjson or .parquet; or a model that writes"
+        ),
     ],
     text: Annotated[
         Path | None,
-        typer.Argument(metavar="[TEXT]", help="of a model that writes: what to judge it on"),
+        typer.Argument(metavar="TEXT", help="of a model that writes: what to judge it on"),
     ] = None,
     target: Annotated[
         str, typer.Option(help="the column to forecast, where there are several")

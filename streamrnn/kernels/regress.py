@@ -150,6 +150,11 @@ def learn(inputs, x, y, network, target, past, h, miss, W, P, K, F, z, said):
     for u in range(ECHO):
         h[u] = F[UNITS][first + u]
     observe(target, y)
+    if target[SEEN] < rows:  # its units are of another age: so are the weights
+        miss[:] = 0.0
+        for m in range(STAYED):
+            W[m][:] = 0.0
+            rls.restart(P[m], VARIANCE, K[m])
     past[2], past[1] = past[1], past[0]
     if target[SPREAD] > 0.0:
         past[0] = clip((y - target[LEVEL]) / target[SPREAD], LIMIT)
