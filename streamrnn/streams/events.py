@@ -19,17 +19,20 @@ def events(
     """Which samples of the batch come next, and they; each stream's in order.
 
     A watched stream that repeats goes in rounds. Where there is too much state, all samples of a
-    stream are in one event, or in one of each round: else its state would be copied for each.
+    stream are in one event, or in one of each round, one after the other: else its state would be
+    copied for each, and would come from memory again for each.
     """
     size = max(1, COPY_BYTES // group.bank.model.layout.itemsize)
     keys = Keys.of(batch.keys)
     rounds = _rounds(keys, size, watched)
-    if rounds is None and len(keys.names) <= size:
+    many = len(keys.names) > size
+    if rounds is None and not many:
         yield slice(None), batch._replace(keys=keys)
         return
-    shares = -(-len(keys.names) // size)
-    part = keys.numbers // size if rounds is None else rounds * shares + keys.numbers // size
-    order = np.argsort(part, kind="stable")
+    if rounds is None:
+        rounds = np.zeros(len(keys), np.int64)
+    part = rounds * len(keys.names) + keys.numbers // size
+    order = np.lexsort((keys.numbers, part)) if many else np.argsort(part, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(part[order])) + 1):
         yield rows, batch._replace(keys=keys.rows(rows), t=batch.t[rows], x=batch.x[rows])
 
