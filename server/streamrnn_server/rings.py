@@ -48,8 +48,13 @@ class Ring:
     def extend(self, rows: NDArray[np.uint8]) -> None:
         """Append rows (n, itemsize)."""
         n, size = len(rows), len(self._rows)
+        start = self.count % size
         self.count += n
-        self.first = max(self.first, self.count - size)
+        if self.count - self.first > size:
+            self.first = self.count - size
+        if start + n <= size:  # mostly; done for each stream of a batch, so it counts
+            self._rows[start : start + n] = rows
+            return
         rows = rows[-size:]
         start = (self.count - len(rows)) % size
         head = min(len(rows), size - start)
