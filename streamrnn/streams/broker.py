@@ -188,10 +188,14 @@ class Link:
                     clean_start=self._clean_start,
                     properties=self._properties(),
                 )
+                if self._stopping.is_set():  # since before there was a connection to end
+                    self._client.disconnect()
                 while self._client.loop() == 0:
                     pass
-            except (OSError, ValueError) as error:  # the latter: a name that cannot be one
+            except OSError as error:
                 self._why = str(error) or type(error).__name__
+            except Exception as error:  # whatever paho makes of one that does not speak MQTT
+                self._why = f"{type(error).__name__}: {error}"
             self.up = False
             if self._stopping.is_set():
                 return

@@ -137,6 +137,40 @@ def test_the_broker_may_come_later_and_go(tmp_path):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\xff" * 100,
+        b"\x20\x00" * 10,  # CONNACK of no length
+        b"\x20\x02\x00\x00\x30\x03\x00\x05a",  # CONNACK, and a topic longer than its message
+        b"\x20\x03\x00\x00\x00\x32\x03\x00\x01a",  # the same in version 5, QoS 1 without a number
+    ],
+)
+# paho leaves the socket to the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_one_that_is_no_broker_is_tried_again(tmp_path, words, version):
+    async def main():
+        calls = []
+
+        async def answer(reader, writer):
+            calls.append(await reader.read(100))
+            writer.write(words)
+            writer.close()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as listener:
+            port = listener.sockets[0].getsockname()[1]
+            url = f"mqtt://127.0.0.1:{port}"
+            async with server(tmp_path, config(url, version=version)) as s:
+                await s.ready()
+                while len(calls) < 3:
+                    await asyncio.sleep(0.01)
+                assert s.sources[0].state == "waiting" or not s.sources[0].figures["connected"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_what_comes_while_the_server_is_stopped_waits_in_its_session(tmp_path, version):
     async def main():
         with Mosquitto(tmp_path) as broker, Client(broker.port) as client:
