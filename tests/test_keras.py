@@ -40,6 +40,51 @@ def test_files_of_keras_2_give_its_outputs(path):
     assert model.scaling["out_mean"][0] == (20 if path.stem == "tf_scaled" else 0)
 
 
+KINDS = {
+    "SimpleRNN": {},
+    "SimpleRNN relu": {"activation": "relu"},
+    "GRU": {},
+    "GRU before": {"reset_after": False},
+    "LSTM": {},
+    "LSTM hard": {"recurrent_activation": "hard_sigmoid", "activation": "softsign"},
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # of Keras, over torch and of .h5
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("shape", "bias"), [("stacked", True), ("last", False), ("back", False), ("both", True)]
+)
+def test_outputs_equal_keras_where_it_is_installed(kind, bias, shape, tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason="Keras' backend here; recorded files are read")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras", reason="Keras is not installed; recorded files are read")
+    keras.utils.set_random_seed(1)
+    L = keras.layers
+
+    def cell(units, **more):
+        return getattr(L, kind.split()[0])(units, use_bias=bias, **KINDS[kind], **more)
+
+    every = {"return_sequences": True}
+    middle = {
+        "stacked": lambda: [cell(6, **every), cell(5, **every), L.TimeDistributed(L.Dense(4))],
+        "last": lambda: [cell(6, **every), cell(5)],
+        "back": lambda: [cell(6, **every), cell(5, go_backwards=True)],
+        "both": lambda: [L.Bidirectional(cell(6, **every)), L.Bidirectional(cell(5))],
+    }[shape]()
+    model = keras.Sequential([L.Input((None, 3)), *middle, L.Dense(2, activation="tanh")])
+    X = samples()
+    Y = np.asarray(model.predict(X[None], verbose=0)).reshape(-1, 2)
+    for ending in ("keras", "h5"):
+        model.save(tmp_path / f"model.{ending}")
+        given = from_keras(tmp_path / f"model.{ending}").run(X)[-len(Y) :]
+        np.testing.assert_allclose(given, Y, rtol=0, atol=TOLERANCE)
+
+
+def samples():
+    return np.random.default_rng(1).normal(size=(1000, 3)).astype(np.float32)
+
+
 def test_a_variance_below_zero_is_refused(plain):
     rewritten(plain, on(1, variance=[4.0, -5.0, 6.0]))
     with pytest.raises(FormatError, match="has a variance of -5, expected at least 0"):

@@ -260,6 +260,10 @@ REFUSED = [
         lambda: graph([("Conv", ["X", "M"], ["Y"], {})], M),
         "node Y (Conv): Conv cannot be streamed; imported are RNN, GRU, LSTM, Gemm, MatMul, Add",
     ),
+    (
+        lambda: graph([("Pad", ["X", "M"], ["P"], {}), ("Conv", ["P", "M"], ["Y"], {})], M),
+        "node P (Pad): Pad cannot be streamed, nor can Conv; imported are RNN, GRU, LSTM, Gemm",
+    ),
     (lambda: graph([("Scan", ["X", "M"], ["Y"], {})], M), "node Y (Scan): Scan cannot be streamed"),
     (lambda: graph([("Loop", ["X", "M"], ["Y"], {})], M), "node Y (Loop): has no body"),
     (

@@ -5,6 +5,8 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import streamrnn as srnn
 from streamrnn.formats import FormatError
@@ -125,3 +127,20 @@ def test_bad_rtneural_files_are_refused(tmp_path, content, text):
     with pytest.raises(FormatError, match=re.escape(text)) as raised:
         srnn.from_rtneural(path)
     assert str(raised.value).startswith(f"{path}: ")
+
+
+@given(data=st.data())
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_damaged_file_is_refused_or_gives_a_network(data, tmp_path):
+    path, _ = nam(tmp_path, weights=[n / 600 for n in range(535)])
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        # a byte of the structure or of a number, in place of another
+        content[data.draw(st.integers(0, 160))] = data.draw(st.sampled_from(b'09.-eE,:[]{}"nI '))
+    path.write_bytes(content)
+    try:
+        assert srnn.from_nam(path).run([1.0, 2.0]).shape[0] == 2
+    except FormatError as error:
+        assert str(error).startswith(f"{path}: ")

@@ -7,15 +7,14 @@ comes out equal to them.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from streamrnn.formats import FormatError, onnx_axes, onnx_layers, onnx_loops
+from streamrnn.formats import FormatError, onnx_axes, onnx_constants, onnx_layers, onnx_loops
 from streamrnn.formats.layer import Line
-from streamrnn.formats.onnx_constants import constant
 from streamrnn.formats.onnx_stream import (
     FLIPPED,
     OPEN,
@@ -30,6 +29,7 @@ from streamrnn.formats.onnx_stream import (
 from streamrnn.formats.onnx_unrolled import rolled
 
 STREAMS = onnx_axes.STREAMS | onnx_layers.STREAMS
+KNOWN = {"RNN", "GRU", "LSTM", "Loop", "Split", *STREAMS, *onnx_constants.KINDS}
 
 
 def read(source: Any) -> Line:
@@ -138,7 +138,9 @@ def line(graph: Graph) -> Line:
     values: dict[str, Value] = dict(graph.constants)
     for name, shape in graph.inputs.items():
         values[name] = _input(name, shape)
-    for node in _needed(graph):
+    needed = _needed(graph)
+    _check_known(needed)
+    for node in needed:
         values |= _apply(node, values, graph.opset)
     output = values.get(graph.outputs[0])
     if not isinstance(output, Stream):
@@ -149,6 +151,18 @@ def line(graph: Graph) -> Line:
         raise FormatError(f"no layers between input and output; {TAKEN}")
     layers = list(output.layers)
     return Line(layers, layers[0].kind == "Embedding")
+
+
+def _check_known(nodes: Sequence[Node]) -> None:
+    """FormatError for operators that nothing here reads: all of them, by the node of the first."""
+    unknown = {node.kind: node for node in reversed(nodes) if node.kind not in KNOWN}
+    if unknown:
+        first, *others = reversed(unknown)
+        nor = f", nor can {', '.join(others)}" if others else ""
+        raise unknown[first].refused(
+            f"{first} cannot be streamed{nor}; {TAKEN}. onnx.utils.extract_model cuts out "
+            "a part of a file, as what lies above a convolution"
+        )
 
 
 def _input(name: str, shape: tuple[int, ...] | None) -> Stream:
@@ -201,11 +215,11 @@ def _apply(node: Node, values: Mapping[str, Value], opset: int) -> dict[str, Val
         if node.kind == "Loop":
             return onnx_loops.looped(node, inputs)
         if not streams or node.kind in ("Shape", "Size"):
-            made: Value = constant(node, inputs)
+            made: Value = onnx_constants.constant(node, inputs)
         elif node.kind in STREAMS:
             made = STREAMS[node.kind](node, inputs, opset)
         else:
-            raise node.refused(f"{node.kind} cannot be streamed; {TAKEN}")
+            raise node.refused(f"{node.kind} of what depends on x cannot be streamed; {TAKEN}")
     except FormatError:
         raise
     except Exception as error:  # whatever a damaged file makes of an operator

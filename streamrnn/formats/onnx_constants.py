@@ -34,7 +34,7 @@ def constant(node: Node, inputs: Sequence[Value]) -> Array:
         made = made[a.get("start", 0) : a.get("end", len(made))]
     elif node.kind == "Size":
         made = np.array(prod(arrays[0] if isinstance(inputs[0], Stream) else arrays[0].shape))
-    elif node.kind in ("ConstantOfShape", "Expand", "Tile", "Range"):
+    elif node.kind in ENLARGED:
         made = _enlarged(node, arrays)
     elif node.kind in CONSTANTS:
         made = CONSTANTS[node.kind](a, arrays)
@@ -71,10 +71,11 @@ def _sliced(a: Mapping[str, Any], arrays: Sequence[Any]) -> Array:
     return np.asarray(array)
 
 
-KINDS = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float16, 11: np.float64}
+TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float16, 11: np.float64}
+ENLARGED = ("ConstantOfShape", "Expand", "Tile", "Range")
 CONSTANTS: dict[str, Callable[[Mapping[str, Any], Any], Any]] = {
     "Identity": lambda a, x: x[0],
-    "Cast": lambda a, x: x[0].astype(KINDS[a["to"]]),
+    "Cast": lambda a, x: x[0].astype(TYPES[a["to"]]),
     "Gather": lambda a, x: np.take(x[0], x[1], a.get("axis", 0)),
     "Concat": lambda a, x: np.concatenate(x, a["axis"]),
     "Unsqueeze": _unsqueezed,
@@ -96,3 +97,4 @@ CONSTANTS: dict[str, Callable[[Mapping[str, Any], Any], Any]] = {
     "Min": lambda a, x: np.minimum.reduce(x),
     "ReduceProd": lambda a, x: np.prod(x[0], keepdims=bool(a.get("keepdims", 1))),
 }
+KINDS = {"Constant", "Shape", "Size", *ENLARGED, *CONSTANTS}

@@ -4,6 +4,8 @@ Well is a network or a FormatError that begins with the path, in seconds, with n
 few times the file. An .h5 takes a process each, so there are fewer of them.
 """
 
+import io
+import json
 import random
 import sys
 import tempfile
@@ -19,17 +21,50 @@ from streamrnn.trained import from_file
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 SHARES = {  # file -> mutants of 10 000, and the package that it needs
-    "torch_gru.safetensors": (2000, "numpy"),
-    "torch_projected.safetensors": (1500, "numpy"),
-    "export_old_gru.onnx": (2500, "onnx"),
-    "export_new_lstm.onnx": (2500, "onnx"),
+    "torch_gru.safetensors": (1000, "numpy"),
+    "torch_projected.safetensors": (1000, "numpy"),
+    "export_old_gru.onnx": (1500, "onnx"),
+    "export_new_lstm.onnx": (1500, "onnx"),
+    "export_new_rnn.onnx": (1000, "onnx"),
+    "tf_simple.onnx": (1000, "onnx"),
     "keras_gru.keras": (1000, "h5py"),
-    "keras_plain.h5": (500, "h5py"),
+    "keras_plain.h5": (300, "h5py"),
+    "tf_both.h5": (200, "h5py"),
+    "gru.pt": (500, "torch"),
+    "rtneural.json": (500, "numpy"),
+    "lstm.nam": (500, "numpy"),
 }
+
+
+def pt() -> bytes:
+    import torch
+
+    file = io.BytesIO()
+    torch.save(torch.nn.GRU(3, 8).state_dict(), file)
+    return file.getvalue()
+
+
+def nam() -> bytes:
+    """One layer of 4 units, as formats/nam.py says: 4 4 (1 + 4) + 16 + 8, and the head's 5."""
+    config = {"input_size": 1, "hidden_size": 4, "num_layers": 1}
+    weights = [n / 99 for n in range(80 + 16 + 8 + 5)]
+    return json.dumps({"architecture": "LSTM", "config": config, "weights": weights}).encode()
+
+
+def rtneural() -> bytes:
+    matrix = [[0.5] * 12] * 4
+    gru = {"type": "gru", "shape": [None, None, 4], "weights": [matrix[:1], matrix, matrix[:2]]}
+    dense = {"type": "dense", "activation": "tanh", "weights": [[[0.25]] * 4, [0.5]]}
+    return json.dumps({"in_shape": [None, None, 1], "layers": [gru, dense]}).encode()
+
+
+MADE = {"gru.pt": pt, "lstm.nam": nam, "rtneural.json": rtneural}
 
 
 def valid(name: str) -> bytes:
     """A file that an importer takes: weights without what was recorded beside them."""
+    if name in MADE:
+        return MADE[name]()
     if not name.endswith(".safetensors"):
         return (VECTORS / name).read_bytes()
     tensors = load_file(VECTORS / name)
@@ -41,7 +76,7 @@ def mutant(content: bytes, rng: random.Random) -> bytes:
     changed = bytearray(content)
     for _ in range(rng.choice((1, 1, 2, 4, 16))):
         at = rng.randrange(rng.choice((min(2048, len(changed)), len(changed))))
-        changed[at] = rng.choice((rng.randrange(256), 0, 255, 128))
+        changed[at] = rng.choice((rng.randrange(256), 0, 255, 128, rng.choice(content)))
     return bytes(changed[: rng.randrange(len(changed))] if rng.random() < 0.1 else changed)
 
 
