@@ -4,7 +4,10 @@ import copy
 import doctest
 import gc
 import pickle
+import re
+import textwrap
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,6 +57,14 @@ def test_no_check_of_river_is_skipped():
 
 def test_the_examples_hold():
     assert doctest.testmod(ours, optionflags=doctest.ELLIPSIS).failed == 0
+
+
+def test_the_lines_on_the_page_run():
+    page = (Path(__file__).parents[1] / "docs" / "river.md").read_text("utf-8")
+    (block,) = re.findall(r"^    from river.*?(?=^\S)", page, re.M | re.S)
+    names = {}
+    exec(compile(textwrap.dedent(block), "docs/river.md", "exec"), names)
+    assert names["Regressor"] is ours.Regressor and names["evaluate"] is evaluate
 
 
 # --- Forecaster -------------------------------------------------------------------------------
