@@ -16,7 +16,7 @@ ESBUILD = WEB / "node_modules" / "esbuild" / "bin" / "esbuild"
 
 
 @pytest.mark.parametrize(
-    "name", ["protocol", "series", "numbers", "text", "shapes", "paths", "foresight"]
+    "name", ["protocol", "series", "numbers", "text", "shapes", "paths", "foresight", "visit"]
 )
 def test_module(name: str, tmp_path: Path) -> None:
     node = need(shutil.which("node"), "node, from the Debian package nodejs")

@@ -15,12 +15,15 @@ export function streamOf(place: number, axis: Axis): string {
   return `sense/${place}/${axis}`;
 }
 
-/** A place where nobody is, by chance; null: all are taken. */
+/**
+ * A place where nobody is, by chance; null: all are taken.  Of a stream that is as old as the server, or that the
+ * overview has not told of yet, nobody knows: whoever takes it and finds another there moves on.
+ */
 export function freePlace(catalogue: Catalogue, serverNow_s: number): number | null {
   const taken = (place: number) =>
     AXES.some((axis) => {
       const stream = catalogue.byKey(streamOf(place, axis));
-      return stream !== undefined && !(silence_s(stream, serverNow_s) > LEFT_S);
+      return stream !== undefined && silence_s(stream, serverNow_s) <= LEFT_S; // false for NaN
     });
   const free = Array.from({ length: PLACES }, (_, k) => k + 1).filter((place) => !taken(place));
   return free[Math.floor(Math.random() * free.length)] ?? null;
