@@ -152,6 +152,7 @@ def _by_channel(topics: Sequence[SeenTopic], shared: int) -> tuple[list[Pattern]
         alike.setdefault((len(place), tuple(sorted(own))), []).append(place)
     patterns: list[Pattern] = []
     streams: list[Streams] = []
+    rest: list[SeenTopic] = []
     for (_, channels), places in alike.items():
         if len(channels) > 1 and len(places) > 1:
             size = len(places[0])
@@ -170,32 +171,66 @@ def _by_channel(topics: Sequence[SeenTopic], shared: int) -> tuple[list[Pattern]
             rate = f"a row every {every} s"
             streams.append(Streams(keys, channels, seen, rate, every))
         else:
-            for place in places:
-                for topic in names[place].values():
-                    found = _single([topic], ("value",), shared)
-                    patterns.append(found[0])
-                    streams.append(found[1])
+            rest += [topic for place in places for topic in names[place].values()]
+    for group in _alike(rest):
+        found, served = _whole(group, ("value",), topics, shared)
+        patterns += found
+        streams.append(served)
     return patterns, streams
+
+
+def _alike(topics: Sequence[SeenTopic]) -> list[list[SeenTopic]]:
+    """Topics that have as many levels and the same last one, or else all but the last the same."""
+    by_last: dict[tuple[int, str], list[SeenTopic]] = {}
+    for topic in topics:
+        *before, last = topic.name.split("/")
+        by_last.setdefault((len(before), last), []).append(topic)
+    groups = [group for group in by_last.values() if len(group) > 1]
+    by_place: dict[str, list[SeenTopic]] = {}
+    for group in by_last.values():
+        if len(group) == 1:
+            by_place.setdefault(group[0].name.rpartition("/")[0], []).append(group[0])
+    return groups + list(by_place.values())
 
 
 def _by_message(topics: Sequence[SeenTopic], shared: int) -> tuple[list[Pattern], list[Streams]]:
-    """Topics whose messages hold all channels of a stream."""
-    alike: dict[tuple[object, ...], list[SeenTopic]] = {}
-    for topic in topics:
+    """Topics whose messages hold all channels of a stream; those with most fields in common."""
+    groups: list[list[SeenTopic]] = []
+    for topic in sorted(topics, key=lambda topic: (-len(topic.channels), topic.name)):
         if topic.channels:
-            levels = topic.name.count("/")
-            kind = (levels, frozenset(topic.channels), *topic.times.items(), *topic.ids)
-            alike.setdefault(kind, []).append(topic)
+            like = next((group for group in groups if _same_kind(group[0], topic)), None)
+            groups.append([topic]) if like is None else like.append(topic)
     patterns, streams = [], []
-    for group in alike.values():
-        general = _general([tuple(topic.name.split("/")) for topic in group])
-        others = [t for t in topics if t not in group and _matches(general, t.name.split("/"))]
-        parts = [[topic] for topic in group] if others else [group]
-        for part in parts:
-            pattern, served = _single(part, group[0].channels, shared)
-            patterns.append(pattern)
-            streams.append(served)
+    for group in groups:
+        group.sort(key=lambda topic: topic.name)
+        channels = tuple(dict.fromkeys(channel for topic in group for channel in topic.channels))
+        found, served = _whole(group, channels, topics, shared)
+        patterns += found
+        streams.append(served)
     return patterns, streams
+
+
+def _same_kind(one: SeenTopic, other: SeenTopic) -> bool:
+    """At least half of their channels are the same: a sensor may leave out what has not changed."""
+    a, b = set(one.channels), set(other.channels)
+    same = (one.name.count("/"), one.times, set(one.ids))
+    return same == (other.name.count("/"), other.times, set(other.ids)) and 2 * len(a & b) >= len(
+        a | b
+    )
+
+
+def _whole(
+    group: Sequence[SeenTopic],
+    channels: tuple[str, ...],
+    topics: Sequence[SeenTopic],
+    shared: int,
+) -> tuple[list[Pattern], Streams]:
+    """One pattern for a group, or one for each where it would take others' topics, too."""
+    pattern, streams = _single(group, channels, shared)
+    general = pattern.topic.split("/")
+    if any(t not in group and _matches(general, t.name.split("/")) for t in topics):
+        return [_single([topic], channels, shared)[0] for topic in group], streams
+    return [pattern], streams
 
 
 def _single(
@@ -213,7 +248,7 @@ def _single(
             lines += ['time_unit = "ms"'] if unit == "ms" else []
         if first.ids and first.objects > 1:
             lines.append(f"id = {_text(next(iter(first.ids)))}  # counts on: known when sent again")
-        seen = {c: Seen.joined(t.fields[c] for t in topics) for c in channels}
+        seen = {c: Seen.joined(t.fields[c] for t in topics if c in t.fields) for c in channels}
     else:
         seen = {"value": Seen.joined(topic.plain for topic in topics)}
     keys = tuple("/".join(level[n] for n in used) for level in levels)

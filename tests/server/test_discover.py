@@ -15,9 +15,16 @@ from streamrnn_server.survey import SeenTopic
 from typer.testing import CliRunner
 
 import streamrnn as srnn
-from streamrnn.streams import Broker
+from streamrnn.streams import Broker, Pipeline, Rule
 from tests.mosquitto import Client, Mosquitto
 from tests.server.clients import run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled():
+    """The detector's kernels, which may take longer than `run` lets a test take."""
+    rule = Rule("*", lambda channels: srnn.Detector(len(channels)))
+    Pipeline([rule]).warm(rule)
 
 
 def streamrnn(*arguments):
@@ -178,6 +185,33 @@ def test_a_file_is_discovered_and_served(tmp_path, monkeypatch, name, text, stre
             assert not s.pipeline.refused
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    ("names", "record", "patterns", "matches"),
+    [
+        (["s/{n}/temp"], 20, ["s/+/temp"], ["*/temp"]),
+        (["s/{n}"], 20, ["s/+"], ["*"]),
+        (["s/{n}/temp", "s/x/{n}"], 20, ["s/+/temp", "s/x/+"], ["*/temp", "x/*"]),
+        (["s/{n}/env"], {"temp": 1, "battery": 2}, ["s/+/env"], ["*/env"]),
+    ],
+)
+def test_three_hundred_sensors_are_a_few_tables(tmp_path, names, record, patterns, matches):
+    topics = {}
+    for name in names:
+        for n in range(300):
+            topic = topics.setdefault(name.format(n=n), SeenTopic(name.format(n=n)))
+            if isinstance(record, dict) and n % 2:  # its battery is told of now and then only
+                topic.add({"temp": 1}, 1000.0, False)
+            else:
+                topic.add(record, 1000.0, False)
+    text = draft.of_topics(topics.values(), "mqtt://a", "me", user="", ca=None, seconds=1)
+    (tmp_path / "c.toml").write_text(text)
+    plan = planned(tmp_path / "c.toml")
+    assert [table.topic for table in plan.read.sources[0].topics] == patterns
+    assert [rule.match for rule in plan.rules] == matches
+    if isinstance(record, dict):
+        assert plan.rules[0].channels == ("temp", "battery")
 
 
 def test_patterns_that_would_serve_others_streams_are_not_used():
