@@ -247,7 +247,7 @@ def _single(
             lines.append(f"time = {_text(path)}")
             lines += ['time_unit = "ms"'] if unit == "ms" else []
         if first.ids and first.objects > 1:
-            lines.append(f"id = {_text(next(iter(first.ids)))}  # counts on: known when sent again")
+            lines.append(f"# id = {_text(next(iter(first.ids)))}  # it counts on; see docs/mqtt.md")
         seen = {c: Seen.joined(t.fields[c] for t in topics if c in t.fields) for c in channels}
     else:
         seen = {"value": Seen.joined(topic.plain for topic in topics)}

@@ -88,8 +88,9 @@ def test_what_is_discovered_is_served_as_it_is(tmp_path, monkeypatch):
         topics = {table["topic"]: table for table in source["topics"]}
         assert topics["plant/+/env"] == {
             "topic": "plant/+/env", "key": "{1}/{2}", "fields": ["temp_c", "load.kw"],
-            "time": "ts", "time_unit": "ms", "id": "seq",
+            "time": "ts", "time_unit": "ms",
         }  # fmt: skip
+        assert '# id = "seq"' in text
         assert topics["plant/+/humidity"]["channel"] == "{2}"
         assert "#   \"plant/state\": b'on'" in text
         assert '"temp_c",  # 70 .. 72' in text
