@@ -27,6 +27,11 @@ Forward = Annotated[
     typer.Option(help="of PyTorch's weights: names in the order of forward, as lstm,fc1,relu,fc2"),
 ]
 Nonlinearity = Annotated[str, typer.Option(help="of an nn.RNN's weights: tanh or relu")]
+Numbers = Annotated[
+    str,
+    typer.Option(help="that it was trained with, one or one a column, as 20,1000: raw units go in"),
+]
+OutNumbers = Annotated[str, typer.Option(help="the same of its outputs: raw units come out")]
 Tokens = Annotated[bool, typer.Option("--tokens", help="x is the index of a one-hot vector")]
 
 
@@ -67,18 +72,24 @@ def convert(
     forward: Forward = "",
     nonlinearity: Nonlinearity = "",
     tokens: Tokens = False,
+    mean: Numbers = "",
+    std: Numbers = "",
+    out_mean: OutNumbers = "",
+    out_std: OutNumbers = "",
 ) -> None:
     """Turn a trained network into a file that `serve` and load take.
 
     With --check its outputs for X, (steps, columns) or (sequences, steps, columns), are compared
     with Y, those of the library that it comes from: the largest difference, and the first step
-    where it passes the tolerance. If there is one, nothing is written.
+    where it passes the tolerance. If there is one, nothing is written. X and Y are in the units
+    that the file's network takes and gives; --mean and the like are set after the comparison.
     """
     from streamrnn import FormatError, save
 
     network = _read(source, forward, nonlinearity, tokens)
     if check and not _agrees(network, *check, tolerance):
         raise typer.Exit(1)
+    _scale(network, {"mean": mean, "std": std, "out_mean": out_mean, "out_std": out_std})
     if windowed:
         save(network.windowed(windowed), target)
     elif why := _unstreamable(network):
@@ -103,6 +114,18 @@ def _read(path: Path, forward: str, nonlinearity: str, tokens: bool) -> Network 
         )
     except (ValueError, OSError, ImportError) as error:  # FormatError among them
         _fail(str(error))
+
+
+def _scale(network: Network | Bidirectional, given: dict[str, str]) -> None:
+    """Set what is given, as numbers with commas between, and leave the rest as the file has it."""
+    try:
+        told = {k: [float(number) for number in v.split(",")] for k, v in given.items() if v}
+        one = {k: v[0] if len(v) == 1 else v for k, v in told.items()}  # a number for all columns
+        if told:
+            network.scale(**{**network.scaling, **one})
+    except ValueError as error:
+        options = " ".join(f"--{k.replace('_', '-')} {v}" for k, v in given.items() if v)
+        _fail(f"{options}: expected numbers with commas between, as --mean 20,1000 ({error})")
 
 
 def _unstreamable(network: Any) -> str:

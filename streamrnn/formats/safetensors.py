@@ -1,5 +1,6 @@
 """Tensors of a .safetensors file as NumPy arrays, bfloat16 among them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,11 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
         found = safetensors.deserialize(content)  # type: ignore[no-untyped-call]
     except safetensors.SafetensorError as error:
         raise FormatError(f"{path}: not a whole safetensors file ({error})") from None
+    size = int.from_bytes(content[:8], "little")
+    if "streamrnn" in json.loads(content[8 : 8 + size]).get("__metadata__", {}):
+        raise FormatError(
+            f"{path}: was written by streamrnn.save; streamrnn.load and serve take it"
+        )
     return {name: _array(path, name, tensor) for name, tensor in found}
 
 

@@ -90,6 +90,27 @@ def test_what_reads_backwards_is_converted_over_a_window(recorded):
     assert srnn.load("model.safetensors").window == 20
 
 
+def test_converted_with_means_it_takes_and_gives_raw_units(recorded):
+    source = ("convert", "gru.safetensors", "model.safetensors")
+    scaled = ("--mean", "20,1000,-3", "--std", "5,10,2", "--out-mean", "20", "--out-std", "5")
+    check = ("--check", "gru_X.npy", "gru_Y.npy")  # in the units of the file's own network
+    assert run(*source, *scaled, *check)[0] == 0
+    X, Y = np.load("gru_X.npy")[:50], np.load("gru_Y.npy")[:50]
+    given = srnn.load("model.safetensors").run(X * [5, 10, 2] + [20, 1000, -3])
+    np.testing.assert_allclose(given, Y * 5 + 20, atol=2e-4)  # 1000 carries 6e-5, of a std of 10
+    code, text = run(*source, "--mean", "20,x")
+    assert code == 1 and "--mean 20,x: expected numbers with commas between, as --mean 20" in text
+    code, text = run(*source, "--mean", "1,2")
+    assert code == 1 and "--mean 1,2: expected numbers with commas between" in text
+    assert "mean has shape (2,), expected (3,)" in text
+
+
+def test_inspect_of_what_convert_wrote_says_who_takes_it(recorded):
+    assert run("convert", "gru.safetensors", "model.safetensors")[0] == 0
+    code, text = run("inspect", "model.safetensors")
+    assert code == 1 and "was written by streamrnn.save; streamrnn.load and serve take it" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
