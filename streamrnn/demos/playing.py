@@ -10,7 +10,7 @@ from streamrnn.bank import Bank
 from streamrnn.sequences import END, START, WRITE
 from streamrnn.step import Step
 from streamrnn.streams import Batch, Source
-from streamrnn.streams.lines import Row, batches
+from streamrnn.streams.lines import Row
 from streamrnn.streams.sources import paced
 
 Rows = NDArray[np.float64]
@@ -39,10 +39,8 @@ class Play(Source):
         self.rate_hz, self.pause = rate_hz, pause
         super().__init__(f"play {keys[0]}", **kwargs)
 
-    async def batches(self) -> AsyncGenerator[Batch, None]:
-        async for rows in paced(self._timed()):
-            for batch in batches(rows):
-                yield batch
+    def batches(self) -> AsyncGenerator[Batch, None]:
+        return paced(self._timed())
 
     def _timed(self) -> Iterator[tuple[float, Row]]:
         count = 0

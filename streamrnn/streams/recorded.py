@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from streamz import Stream
 
 from streamrnn.streams.batch import Batch
-from streamrnn.streams.lines import TIMES, Lines, Row, batches
+from streamrnn.streams.lines import TIMES, Lines, Row
 from streamrnn.streams.refused import Refused
 from streamrnn.streams.sources import Source, paced
 
@@ -68,10 +68,8 @@ class replay(Source):
             refuse=self._refusals.add,
         )
 
-    async def batches(self) -> AsyncGenerator[Batch, None]:
-        async for rows in paced(self._timed()):
-            for batch in batches(rows):
-                yield batch
+    def batches(self) -> AsyncGenerator[Batch, None]:
+        return paced(self._timed())
 
     def _timed(self) -> Iterator[tuple[float, Row] | None]:
         """Rows with the seconds after the start at which they are due."""
@@ -166,10 +164,8 @@ class text(Source):
         self.again = loop
         super().__init__(f"text {key}", **kwargs)
 
-    async def batches(self) -> AsyncGenerator[Batch, None]:
-        async for rows in paced(self._timed()):
-            for batch in batches(rows):
-                yield batch
+    def batches(self) -> AsyncGenerator[Batch, None]:
+        return paced(self._timed())
 
     def _timed(self) -> Iterator[tuple[float, Row]]:
         count = 0

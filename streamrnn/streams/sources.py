@@ -19,7 +19,7 @@ import streamz
 from tornado.ioloop import IOLoop
 
 from streamrnn.streams.batch import Batch
-from streamrnn.streams.lines import Row
+from streamrnn.streams.lines import Row, batches
 from streamrnn.streams.refused import Refusals, Refused, failed
 
 log = logging.getLogger(__name__)
@@ -137,12 +137,18 @@ class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
             self._refusals.add(failed(where, error, count, "a node failed with "))
 
 
-async def paced(rows: Iterable[tuple[float, Row] | None]) -> AsyncIterator[list[Row]]:
-    """Rows in bunches when they are due; given with the seconds after the start, in order.
+async def paced(rows: Iterable[tuple[float, Row] | None]) -> AsyncGenerator[Batch, None]:
+    """Rows as batches when they are due; given with the seconds after the start, in order.
 
     Who is more than a second late, because the machine slept or cannot keep up, goes on from there.
     None among the rows: others may have their turn.
     """
+    async for bunch in _bunches(rows):
+        for batch in batches(bunch):
+            yield batch
+
+
+async def _bunches(rows: Iterable[tuple[float, Row] | None]) -> AsyncIterator[list[Row]]:
     clock = asyncio.get_running_loop().time
     start = clock()
     bunch: list[Row] = []
