@@ -5,16 +5,17 @@
 ...     quiet = detector.step(20 + np.sin(t / 10))
 >>> seen = detector.step(35.0)
 >>> round(seen.score, 2), seen.alarm, seen.reason
-(1.0, True, 'outside the range seen so far')
+(0.98, True, 'outside the range seen')
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamrnn.forecast import Forecast, Learner
 from streamrnn.kernels import detect as kernel
+from streamrnn.kernels import watch
 from streamrnn.step import Output
 
 Array = NDArray[np.float64]
@@ -25,13 +26,17 @@ class Detection(NamedTuple):
 
     score     0 .. 1, high in the row where an event begins; an alarm from 0.5
     alarm     an event begins here
-    reason    why, as text; "" without alarm
+    drift     by now it is sure that an event, told of before, has changed the stream for good
+    reason    of the alarm or the drift, as text; "" without either
+    channel   index of the channel to blame; -1 without either
     forecast  of the next rows
     """
 
     score: float
     alarm: bool
+    drift: bool
     reason: str
+    channel: int
     forecast: Forecast
 
 
@@ -40,32 +45,34 @@ class Detections(NamedTuple):
 
     score: Array
     alarm: NDArray[np.bool_]
+    drift: NDArray[np.bool_]
     reason: tuple[str, ...]
+    channel: NDArray[np.int64]
     forecast: Forecast
 
 
 class Detector(Learner):
-    """Tells when one channel of a stream behaves as it never did, from the forecaster's errors.
+    """Tells when a stream behaves as it never did, on any channel, from all rows before.
 
     channels, target, horizon   as for Forecaster, which it contains
 
+    The target is judged by the errors of its forecasts, the other channels by their own past.
     Strictly causal: a score is final when it is given. The first 100 rows only teach. An event is
-    told once, at its onset, and again within 100 rows only when it gets clearly stronger. A row
-    whose target is missing scores 0.
+    told once, at its onset, and again within 100 rows only when it gets clearly stronger. 320 rows
+    after an alarm it is known whether level or variance stay what they have become: `drift`.
 
     The object keeps the state of one stream for `step` and `run`. Many streams: `Bank`.
     """
 
     reasons = kernel.REASONS
-    extra_fields = (("detect", (kernel.SIZE,)),)
-    extra_outputs = 3
+    extra_outputs = kernel.TOLD
     _advance = staticmethod(kernel.advance)
 
-    def initial(self) -> NDArray[Any]:
-        """The state of a stream that has not begun, 0-d of `layout`."""
-        state = super().initial()
-        state["detect"][kernel.TAIL] = kernel.TAIL_AT_FIRST
-        return state
+    @property
+    def extra_fields(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Names and shapes of what the state holds beside the forecaster's."""
+        shapes = (kernel.NEWS_SIZE,), (self.channels, kernel.WATCH_SIZE), (watch.KINDS,)
+        return tuple(zip(kernel.FIELDS, shapes, strict=True))
 
     def step(self, row: ArrayLike, t: float | None = None) -> Detection:
         """Learn from row (channels,), for one channel a number will do, and judge it.
@@ -74,17 +81,26 @@ class Detector(Learner):
 
         Raises ValueError or TypeError when the row has another shape or is not of numbers.
         """
-        y = self._step(row, t)
-        score, alarm, reason = y[-3:].tolist()
-        return Detection(score, alarm > 0, self.reasons[int(reason)], self._forecast(y))
+        return self.detection(self._step(row, t))
 
     def run(self, X: ArrayLike, t: ArrayLike | None = None) -> Detections:
         """Advance by X (T, channels), oldest first, at times t (T,); the bits of T `step` calls."""
-        y = self._run(X, t)
-        reasons = tuple(self.reasons[int(code)] for code in y[:, -1])
-        return Detections(y[:, -3], y[:, -2] > 0, reasons, self._forecast(y))
+        return self.detections(self._run(X, t))
+
+    def detection(self, y: Array) -> Detection:
+        """What a row of y (outputs,) says, as `advance` writes it."""
+        score, alarm, drift, reason, channel = y[-kernel.TOLD :].tolist()
+        because = self.reasons[int(reason)]
+        return Detection(score, alarm > 0, drift > 0, because, int(channel), self._forecast(y))
+
+    def detections(self, y: Array) -> Detections:
+        """What rows of y (T, outputs) say."""
+        score, alarm, drift, reason, channel = y[:, -kernel.TOLD :].T
+        because = tuple(self.reasons[int(code)] for code in reason)
+        blamed = channel.astype(np.int64)
+        return Detections(score, alarm > 0, drift > 0, because, blamed, self._forecast(y))
 
     def describe(self, channels: tuple[str, ...]) -> tuple[Output, ...]:
         """What each column of y means, for channels of these names."""
-        verdict = (Output(kind, kind, self.target) for kind in ("score", "alarm", "reason"))
-        return (*super().describe(channels), *verdict)
+        told = ("score", "alarm", "drift", "reason", "channel")
+        return (*super().describe(channels), *(Output(kind, kind, self.target) for kind in told))

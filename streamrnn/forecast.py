@@ -71,7 +71,6 @@ class Learner(OneStream):
     horizon   rows ahead: 1 .. horizon
     """
 
-    extra_fields: tuple[tuple[str, tuple[int, ...]], ...] = ()  # of the state, after kernel.FIELDS
     extra_outputs = 0
     parallel = 64  # samples, of about 4 us each; see `Step`
     _advance: Callable[..., None]
@@ -113,6 +112,11 @@ class Learner(OneStream):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._flat = flat(self._states)  # a view of the copy, where pickle made another array
+
+    @property
+    def extra_fields(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Names and shapes of what the state holds after kernel.FIELDS."""
+        return ()
 
     @property
     def config(self) -> dict[str, int]:

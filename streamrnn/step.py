@@ -59,7 +59,8 @@ class Output(NamedTuple):
     """What one column of y means.
 
     kind: "forecast", "lower", "upper" of `channel`, `ahead` samples after this one; "score" in
-    0..1, "alarm" 0 or 1, "reason" a code; "error" and "error_persistence" running mean absolute
+    0..1, "alarm" and "drift" 0 or 1, the "reason" of either a code, the "channel" to blame an index
+    or -1; "error" and "error_persistence" running mean absolute
     errors; for tokens "surprise" and "bits" in bits, "next" and "next_p" of rank `ahead`;
     "value" for anything else.
     """

@@ -1,4 +1,4 @@
-"""Slow, obvious second implementations of forecaster, detector and running error.
+"""Slow, obvious second implementations of forecaster and running error.
 
 They keep every row they have seen and index it by time, where the kernels keep rings; the constants
 are the kernels' own.
@@ -11,7 +11,6 @@ import numpy as np
 from streamrnn import forecast as settings
 from streamrnn.kernels import channels as U
 from streamrnn.kernels import cycle as Y
-from streamrnn.kernels import detect as D
 from streamrnn.kernels import error as E
 from streamrnn.kernels import forecast as K
 from streamrnn.kernels import interval as I
@@ -303,98 +302,6 @@ class Forecaster:
             width = self.miss[i] or channel.size * math.sqrt(i + 1)
             forecast[:, i] = mean + width * np.array([0, self.tail[0, i], self.tail[1, i]])
         return forecast
-
-
-class Smoothed:
-    def __init__(self):
-        self.now = self.mean = self.variance = 0.0
-
-    def z(self, error, n):
-        self.now = (1 - D.SMOOTH_RATE) * self.now + D.SMOOTH_RATE * error
-        away, deviation = self.now - self.mean, math.sqrt(self.variance)
-        z = away / deviation if deviation > 0 else 0.0
-        if n > D.START:
-            away = clip(away, U.OUTLIER * deviation)
-        rate = max(1 / n, D.SLOW)
-        self.mean += rate * away
-        self.variance = (1 - rate) * self.variance + rate * away**2
-        return z
-
-
-class Detector:
-    def __init__(self, channels=1, target=0, horizon=12):
-        self.forecaster, self.target = Forecaster(channels, target, horizon), target
-        self.low = self.high = None
-        self.near, self.far = Smoothed(), Smoothed()
-        self.tail, self.peak, self.event, self.t = D.TAIL_AT_FIRST, 0.0, 0, 0
-        self.run = self.longest = 0
-
-    def step(self, row):
-        """(score, alarm, reason code, forecast (3, H))."""
-        y = row[self.target]
-        verdict = self.judge(y) if usable(y) else (0.0, False, 0)
-        return *verdict, self.forecaster.step(row)
-
-    def judge(self, y):
-        self.t += 1
-        forecaster, channel = self.forecaster, self.forecaster.channels[self.target]
-        if self.t == 1:
-            self.low = self.high = y
-            return 0.0, False, 0
-        n = self.t - 1
-        near, far = self.error(y, 1), self.error(y, forecaster.H)
-        strengths = {
-            D.RANGE: D.RANGE_WEIGHT * min(1, n / D.EARLY) * self.outside(y, channel.size),
-            D.MISSED: D.TAIL_WEIGHT * self.beside_tail(near, n),
-            D.KEEPS_MISSING: D.SMOOTH_WEIGHT * self.near.z(near, n),
-            D.LOST: D.FAR_WEIGHT * self.far.z(far, n),
-        }
-        stuck = self.frozen(y == channel.x)
-        if n < D.START:
-            return 0.0, False, 0
-        reason = max(strengths, key=strengths.get)  # the first of equals
-        strength = min(strengths[reason], D.WORST)
-        waited = max(0, self.t - self.event - D.HOLD)
-        new = strength > D.CLEARLY * self.peak * D.FADE**waited
-        if new:
-            self.peak, self.event = strength, self.t
-        if stuck:
-            strength, reason = max(strength, 1.0), D.FROZEN
-        elif not new:
-            return 0.0, False, 0
-        return 1 - 0.5**strength, strength >= 1, reason if strength >= 1 else 0
-
-    def outside(self, y, size):
-        low, high = self.low, self.high
-        width = high - low
-        self.high = max(high, min(y, high + width + U.OUTLIER * size))
-        self.low = min(low, max(y, low - width - U.OUTLIER * size))
-        if width > D.ABSURD * size:
-            self.low = self.high = y
-        if low <= y <= high:
-            return 0.0
-        return max(y - high, low - y) / width if width > 0 else math.inf
-
-    def error(self, y, h):
-        """Of the forecast made h rows ago for y, in units of its running mean."""
-        rows, miss = self.forecaster.rows, self.forecaster.miss[h - 1]
-        if len(rows) < h or rows[-h]["y"] is None or miss == 0:
-            return 0.0
-        return min(abs(y - rows[-h]["forecast"][0, h - 1]) / miss, D.WORST)
-
-    def beside_tail(self, error, n):
-        tail = self.tail
-        rate = max(D.TAIL_RATE, min(1, 10 / n))
-        moved = tail * math.exp(rate * (0.99 if error > tail else -0.01))
-        self.tail = float(np.clip(moved, 1, D.WORST))
-        return error / tail
-
-    def frozen(self, same):
-        if not same:
-            self.longest, self.run = max(self.longest, self.run), 0
-            return False
-        self.run += 1
-        return self.run == D.FROZEN_ROWS + 4 * self.longest
 
 
 def running_error(values, predictions):

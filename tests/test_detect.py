@@ -2,48 +2,47 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streamrnn.bank import Bank
 from streamrnn.detect import Detector
-from tests import naive_forecast as naive
-from tests.test_forecast import autoregression, awkward, daily
+from tests import naive_detect as naive
+from tests.sensors import PLAIN, SENSORS, wave
+from tests.test_forecast import awkward, hostile
 
-OUTSIDE, MISSED, FROZEN = "outside the range seen so far", "forecast missed", "frozen"
+OUTSIDE, MISSED, SHIFT = "outside the range seen", "forecast missed", "level shift"
+CHANGED, FROZEN, DROPPED = "change of variance", "frozen", "drop-out"
 
-
-def wave(T):
-    random = np.random.default_rng(2)
-    return 50 + 10 * np.sin(np.arange(T) / 8) + 0.5 * random.normal(size=T)
-
-
-BACKGROUNDS = {
-    "daily": lambda T: daily(T)[:, 0],
-    "autoregression": autoregression,
-    "wave": wave,
-    "noise": lambda T: np.random.default_rng(1).normal(size=T),
-    "heavy tails": lambda T: np.random.default_rng(1).standard_t(4, size=T),
-    "bursts": lambda T: np.convolve(np.random.default_rng(1).exponential(size=T) ** 3, [1, 2, 1])[
-        :T
-    ],
-    "walk": lambda T: np.cumsum(np.random.default_rng(1).normal(size=T)),
-}
-backgrounds = pytest.mark.parametrize("name", BACKGROUNDS)
+plain = pytest.mark.parametrize("name", PLAIN)
 
 
 def alarms(result):
     return np.flatnonzero(result.alarm).tolist()
 
 
-@pytest.mark.parametrize(("channels", "target", "horizon"), [(1, 0, 12), (3, 1, 5), (2, 0, 1)])
-def test_run_matches_naive(channels, target, horizon):
-    X = awkward(900, channels)
+def drifts(result):
+    return np.flatnonzero(result.drift).tolist()
+
+
+@pytest.mark.parametrize(
+    ("channels", "target", "horizon", "T"), [(1, 0, 12, 900), (3, 1, 5, 900), (2, 0, 1, 900)]
+)
+def test_run_matches_naive(channels, target, horizon, T):
+    X = awkward(T, channels)
+    X[750:800, -1] = np.nan
+    X[480:, 0] += 400.0
     slow = naive.Detector(channels, target, horizon)
-    score, alarm, reason, forecast = zip(*[slow.step(x) for x in X], strict=True)
+    with np.errstate(divide="ignore"):
+        told = zip(*[slow.step(x) for x in X], strict=True)
+    score, alarm, drift, reason, channel, forecast = told
     result = Detector(channels, target, horizon).run(X)
-    assert any(alarm)
+    assert any(alarm) and any(drift)
     # float64; see test_forecast.py
     np.testing.assert_allclose(result.score, score, rtol=1e-9, atol=1e-9)
     np.testing.assert_array_equal(result.alarm, alarm)
+    np.testing.assert_array_equal(result.drift, drift)
+    np.testing.assert_array_equal(result.channel, channel)
     assert result.reason == tuple(Detector.reasons[code] for code in reason)
     np.testing.assert_allclose(
         result.forecast, np.array(forecast).transpose(1, 0, 2), rtol=1e-9, atol=1e-9
@@ -51,44 +50,68 @@ def test_run_matches_naive(channels, target, horizon):
 
 
 def test_step_gives_what_run_gives():
-    X = awkward(500, 1)
-    result, detector = Detector().run(X), Detector()
+    X = awkward(700, 2)
+    result, detector = Detector(2).run(X), Detector(2)
     for t, x in enumerate(X):
         one = detector.step(x)
-        assert (one.score, one.alarm) == (result.score[t], result.alarm[t])
-        assert one.reason == result.reason[t] and bool(one.reason) == one.alarm
-        assert type(one.score) is float and type(one.alarm) is bool
+        assert one[:2] == (result.score[t], result.alarm[t])
+        assert one[2:5] == (result.drift[t], result.reason[t], result.channel[t])
+        assert bool(one.reason) == (one.alarm or one.drift) == (one.channel >= 0)
+        assert one.alarm == (one.score >= 0.5)
+        assert [type(value) for value in one[:5]] == [float, bool, bool, str, int]
 
 
-@backgrounds
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 899))
+def test_what_comes_later_changes_nothing(seed, at):
+    X = hostile(900, 2, seed)
+    other = np.concatenate([X[:at], hostile(900 - at, 2, seed + 1)])
+    one, two = Detector(2).run(X), Detector(2).run(other)
+    np.testing.assert_array_equal(one.score[:at], two.score[:at])
+    np.testing.assert_array_equal(one.channel[:at], two.channel[:at])
+    assert one.reason[:at] == two.reason[:at]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1500, 1900))
+def test_a_snapshot_in_the_middle_of_an_event_changes_nothing(at):
+    x = wave(2000)
+    x[1500:] += 40.0
+    detector, restored = Detector(), Detector()
+    detector.run(x[:at])
+    restored.state = detector.state
+    whole, rest = Detector().run(x), restored.run(x[at:])
+    np.testing.assert_array_equal(rest.score, whole.score[at:])
+    assert rest.reason == whole.reason[at:]
+    assert drifts(whole) and alarms(whole)
+
+
+@plain
 def test_few_alarms_where_nothing_happens(name):
-    assert len(alarms(Detector().run(BACKGROUNDS[name](10_000)))) <= 5
+    assert len(alarms(Detector().run(PLAIN[name](10_000)))) <= 5
 
 
-def test_at_most_one_alarm_a_week_of_five_minutes_where_nothing_happens():
-    rows = alarmed = 0
-    for number in range(20):
-        random = np.random.default_rng(number)
-        t = np.arange(4032)
-        day = np.sin(2 * np.pi * t / 288) + 0.4 * np.sin(4 * np.pi * t / 288 + number)
-        week = np.where(t // 288 % 7 < 5, 1.0, 0.6)
-        slow = autoregression(t.size, 0.98, number)
-        kinds = (
-            20 + 3 * day + 0.5 * slow,  # a room
-            30 * np.exp(0.3 * week * day + 0.05 * slow) + random.gamma(2, 1, t.size),  # traffic
-            np.clip(20 + 5 * day + 4 * random.normal(size=t.size), 0, 100),  # a server
-            np.exp(0.2 * slow) + 0.1 * random.normal(size=t.size),  # air
-        )
-        for x in kinds:
-            alarmed += len(alarms(Detector().run(x)))
-            rows += x.size
-    assert alarmed <= rows / 2016
+@pytest.mark.parametrize(("interval", "weeks"), [(60, 2), (300, 4), (900, 8), (3600, 50)])
+def test_at_most_one_alarm_a_week_where_nothing_happens(interval, weeks):
+    alarmed = 0
+    for number, sensor in enumerate(SENSORS.values()):
+        x = sensor(weeks * 604800 // interval, interval, np.random.default_rng([number, interval]))
+        alarmed += Detector().run(x).alarm[86400 // interval :].sum()  # a day to learn
+    assert alarmed <= weeks * len(SENSORS)
 
 
-@backgrounds
+def test_at_most_one_alarm_a_week_and_channel_where_nothing_happens():
+    random = np.random.default_rng(0)
+    for interval, weeks in ((300, 4), (3600, 50)):
+        sensors = list(SENSORS.values())
+        X = [sensor(weeks * 604800 // interval, interval, random) for sensor in sensors[:8]]
+        assert len(alarms(Detector(8).run(np.transpose(X)))) <= weeks * 8
+
+
+@plain
 @pytest.mark.parametrize("at", [1500, 2000, 2222])
 def test_a_spike_is_told_once_in_its_row(name, at):
-    x = BACKGROUNDS[name](at + 100)
+    x = PLAIN[name](at + 100)
     x[at] += 2 * np.ptp(x)
     result = Detector().run(x)
     assert [t for t in alarms(result) if t >= at] == [at]
@@ -96,10 +119,10 @@ def test_a_spike_is_told_once_in_its_row(name, at):
     assert result.score[at] == result.score[at - 100 :].max()
 
 
-@backgrounds
+@plain
 @pytest.mark.parametrize("at", [1500, 2000, 2222])
 def test_a_step_is_told_once_at_its_onset(name, at):
-    x = BACKGROUNDS[name](at + 100)
+    x = PLAIN[name](at + 100)
     x[at:] -= 2 * np.ptp(x)
     result = Detector().run(x)
     assert [t for t in alarms(result) if t >= at] == [at]
@@ -109,7 +132,7 @@ def test_a_spike_within_the_range_is_a_missed_forecast():
     x = 50 + 10 * np.sin(np.arange(3000) / 50)
     x[2500] += 8 if x[2500] < 50 else -8
     result = Detector().run(x)
-    assert alarms(result) == [2500] and result.reason[2500] == MISSED
+    assert [t for t in alarms(result) if t > 2000] == [2500] and result.reason[2500] == MISSED
 
 
 def test_a_stronger_event_soon_after_is_told_again_a_weaker_one_is_not():
@@ -118,12 +141,100 @@ def test_a_stronger_event_soon_after_is_told_again_a_weaker_one_is_not():
     assert [t for t in alarms(Detector().run(x)) if t >= 1500] == [1500, 1580]
 
 
-def test_a_cycle_that_is_lost_is_off_its_course():
-    t = np.arange(4000)
-    x = 20 + 5 * np.sin(2 * np.pi * t / 96) + 0.2 * np.random.default_rng(0).normal(size=t.size)
-    x[3000:] = 20 + 0.2 * np.random.default_rng(1).normal(size=1000)
+def test_a_cycle_that_is_lost_is_off_its_cycle():
+    t, random = np.arange(4000), np.random.default_rng(0)
+    x = 20 + 5 * np.sin(2 * np.pi * t / 96) + 0.5 * random.normal(size=t.size)
+    x[3000:] = 20 + 0.5 * random.normal(size=1000)
     result = Detector().run(x)
-    assert "off its course" in result.reason[3000:3100]
+    assert "off its cycle" in [result.reason[t] for t in alarms(result) if 3000 <= t < 3200]
+
+
+def test_a_level_within_the_range_that_stays_is_a_shift_and_then_a_drift():
+    x = np.random.default_rng(0).normal(size=3000)
+    x[2000:] += 1.5
+    result = Detector().run(x)
+    (first,), (last,) = [t for t in alarms(result) if t >= 2000], drifts(result)
+    assert first < 2050 and last == first + 319
+    assert result.reason[first] == result.reason[last] == SHIFT
+
+
+def test_a_variance_that_stays_is_a_drift():
+    x = np.random.default_rng(0).normal(size=3000)
+    x[2000:] *= 2
+    result = Detector().run(x)
+    (first,), (last,) = [t for t in alarms(result) if t >= 2000], drifts(result)
+    assert first < 2050 and last == first + 319 and result.reason[last] == CHANGED
+
+
+def test_a_sensor_that_becomes_quiet_changes_its_variance():
+    x = np.random.default_rng(0).normal(size=3000)
+    x[2000:] *= 0.1
+    result = Detector().run(x)
+    assert CHANGED in {result.reason[t] for t in alarms(result) if 2000 <= t < 2100}
+
+
+@pytest.mark.parametrize("rows", [1, 20])
+def test_what_passes_is_no_drift(rows):
+    x = np.random.default_rng(0).normal(size=3000)
+    x[2000 : 2000 + rows] += 30.0
+    result = Detector().run(x)
+    assert alarms(result)[-1] == 2000 and not drifts(result)
+
+
+def test_values_that_fail_to_come_are_a_dropout_told_once():
+    x = wave(2000)
+    x[1500:1520] = np.nan
+    result = Detector().run(x)
+    assert alarms(result) == [1502] and result.reason[1502] == DROPPED
+
+
+def test_values_that_often_fail_to_come_are_no_dropout():
+    x, random = wave(5000), np.random.default_rng(0)
+    x[random.random(5000) < 0.2] = np.nan
+    assert DROPPED not in Detector().run(x).reason
+
+
+@pytest.mark.parametrize(("floor", "row"), [(0.0, 0), (39.5, 2)])
+def test_a_fall_to_a_floor_is_a_dropout(floor, row):
+    """To zero at once, to another lowest value once it stays there."""
+    x = np.random.default_rng(5).gamma(3, 10, 3000) + 40
+    x[1500:1520] = floor
+    result = Detector().run(x)
+    first = next(t for t in alarms(result) if t >= 1500)
+    assert first == 1500 + row and result.reason[first] == DROPPED
+
+
+def test_the_channel_to_blame_is_told():
+    random = np.random.default_rng(0)
+    for channel in range(3):
+        X = random.normal(size=(2000, 3))
+        X[1500, channel] += 20.0
+        result = Detector(3, target=1).run(X)
+        assert alarms(result)[-1] == 1500 and result.channel[1500] == channel
+
+
+@pytest.mark.parametrize("channel", [0, 1])
+def test_each_channel_is_watched_for_each_kind_of_fault(channel):
+    random = np.random.default_rng(0)
+    noise = 20 + random.normal(size=(2500, 2))
+    found = {}
+    for name in (SHIFT, CHANGED, FROZEN, DROPPED, OUTSIDE):
+        X = noise.copy()
+        x = X[:, channel]
+        if name == SHIFT:
+            x[2000:] += 2.5
+        elif name == CHANGED:
+            x[2000:] += 2 * random.normal(size=500)
+        elif name == FROZEN:
+            x[2000:] = x[2000]
+        elif name == DROPPED:
+            x[2000:2010] = np.nan
+        else:
+            x[2000] += 10
+        result = Detector(2, target=0).run(X)
+        told = (result.alarm | result.drift) & (result.channel == channel)
+        found[name] = {result.reason[t] for t in np.flatnonzero(told)}
+    assert all(name in reasons for name, reasons in found.items()), found
 
 
 def test_a_sensor_that_freezes_is_told_once():
@@ -148,21 +259,19 @@ def test_the_first_100_rows_only_teach():
 
 def test_rows_without_the_target_score_nothing():
     x = wave(1000)
-    x[500:520] = np.nan
+    x[500:502] = np.nan
     result = Detector().run(x)
-    assert not result.score[500:520].any() and np.isfinite(result.forecast).all()
+    assert not result.score[500:502].any() and np.isfinite(result.forecast).all()
 
 
 def test_describes_its_columns():
     detector = Detector(2, target=1, horizon=3)
     outputs = detector.describe(("a", "b"))
-    assert len(outputs) == detector.outputs == 12
-    assert [(o.name, o.kind, o.channel) for o in outputs[-3:]] == [
-        ("score", "score", 1),
-        ("alarm", "alarm", 1),
-        ("reason", "reason", 1),
-    ]
+    assert len(outputs) == detector.outputs == 14
+    told = ["score", "alarm", "drift", "reason", "channel"]
+    assert [(o.name, o.kind, o.channel) for o in outputs[-5:]] == [(kind, kind, 1) for kind in told]
     x = wave(500)
     x[400] = 500
-    code = int(Bank(Detector()).step([0] * 500, x)[400, -1])
-    assert Detector.reasons[code] == OUTSIDE and Detector.reasons[0] == ""
+    _, alarm, drift, reason, channel = Bank(Detector()).step([0] * 500, x)[400, -5:]
+    assert (alarm, drift, channel) == (1, 0, 0)
+    assert Detector.reasons[int(reason)] == OUTSIDE and Detector.reasons[0] == ""

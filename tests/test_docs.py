@@ -29,6 +29,6 @@ def test_the_example_in_the_readme_finds_the_spike(capsys):
     (block,) = re.findall(r"^```python\n(.*?)^```", PAGES[0].read_text("utf-8"), re.M | re.S)
     exec(compile(block, "README.md", "exec"), {})
     first, following, mean = capsys.readouterr().out.splitlines()
-    assert first == "hour 450: outside the range seen so far"
+    assert first == "hour 450: outside the range seen"
     assert following.startswith("next: 15")  # 20 + 5 sin(500 / 24 2 pi) = 15.67
     assert mean.split() == ["[20.", *["20."] * 10, "20.]"]

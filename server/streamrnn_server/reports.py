@@ -62,8 +62,10 @@ def _alarm(result: Result, row: int, id: str) -> Record:
     batch, group = result.batch, result.group
     assert batch.y is not None
     record: Record = {"id": id} | _begin(str(batch.keys[row]), float(batch.t[row]))
-    record |= {"channel": group.channels[group.target], "unit": group.units[group.target]}
-    record["value"] = _number(batch.x[row, group.target])
+    blamed = _of_kind(group, batch.y[row], "channel")
+    channel = group.target if blamed is None or blamed < 0 else int(blamed)
+    record |= {"channel": group.channels[channel], "unit": group.units[channel]}
+    record["value"] = _number(batch.x[row, channel])
     record["score"] = _of_kind(group, batch.y[row], "score")
     reason = _of_kind(group, batch.y[row], "reason")
     known = reason is not None and int(reason) < len(group.reasons)

@@ -1,109 +1,55 @@
-"""The detector: how surprising the newest row is, from the forecaster's error and the range so far.
+"""The detector: what is odd about the newest row, on every channel, and whether it is news.
 
-strength = max of   distance outside the range seen so far, in widths of that range
-                    error of the one-step forecast, beside the largest percent of errors before
-                    smoothed error, as a z-score beside its own past, of one row and of H rows ahead
-                    1 where a value has been repeated for longer than ever before
+Each channel has a watch (kernels/watch.py).  The target's is fed with the errors of its forecasts,
+one row and H rows ahead, and with its distance from its cycle; the others' with their changes, as
+errors of a forecast that all stays as it is.
 
-Scale: 1 is an alarm.  An event is told once: a row counts if it is clearly stronger than all of the
-last HOLD rows.
+The strength of a row is the largest of all channels and kinds of evidence; 1 is an alarm.  An event
+is told once: a row counts if it is clearly stronger than all of the last HOLD rows.
 """
 
 import math
 
-from streamrnn.kernels import forecast
-from streamrnn.kernels.channels import CHANNEL_SIZE, OUTLIER, STEP, VALUE, clip, missing
+from streamrnn.kernels import cycle as cycles
+from streamrnn.kernels import forecast, watch
+from streamrnn.kernels.channels import CHANNEL_SIZE, SEEN, STEP, VALUE, missing
 from streamrnn.kernels.jit import inner, jit
 
-# the state of a detector: the forecaster's fields, then one of these
-LOW, HIGH = 0, 1  # range seen so far
-SMOOTH = 2  # running mean of the error / miss
-MEAN, VARIANCE = 3, 4  # of SMOOTH, over the last 1000 rows
-TAIL = 5  # 99 % quantile of error / miss
-PEAK = 6  # strength of the last event, fading after HOLD rows
-AGE = 7  # rows since then
-RUN, LONGEST = 8, 9  # rows for which the value has not changed, and the most there were before
-ROWS = 10  # in which the target was not missing
-FAR, FAR_MEAN, FAR_VARIANCE = 11, 12, 13  # as SMOOTH, of the error of the farthest horizon
-SIZE = 14
+# the state of a detector: the forecaster's fields, then these
+FIELDS = (
+    "news",  # (NEWS_SIZE,) of the last event
+    "watch",  # (C, WATCH_SIZE) of each channel: its watch, then what an alarm has left, see below
+    "strengths",  # (watch.KINDS,) of the newest value
+)
+PEAK, AGE = 0, 1  # strength of the last event, fading after HOLD rows; rows since then
+NEWS_SIZE = 2
+SINCE = watch.SIZE  # rows since an alarm for this channel, 0: none is looked after
+FLOOR, CEILING = SINCE + 1, SINCE + 2  # range of the running mean before it
+QUIETEST, LOUDEST = SINCE + 3, SINCE + 4  # range of the running size of the errors before it
+ELSEWHERE, OTHERWISE = SINCE + 5, SINCE + 6  # rows in which they were outside
+WATCH_SIZE = SINCE + 7
 
-START = 100  # rows before anything can be surprising
-RANGE_WEIGHT = 20.0  # 5 % of the range's width outside it: an alarm, more in the first EARLY rows
-EARLY = 1000.0  # the range is still to be seen: every new extreme widens it by much
-SMOOTH_WEIGHT = 0.1
-FAR_WEIGHT = 0.12
-TAIL_WEIGHT = 0.15
-SMOOTH_RATE = 1 / 16
-SLOW = 1 / 1000
-TAIL_RATE = 0.03
-TAIL_AT_FIRST = 3.0  # about 99 % of normal errors over their mean size
-WORST = 50.0  # error / miss beyond it counts as this much
-ABSURD = 1e9  # a range of so many steps is of another age, or began with a spike
 HOLD = 100
 CLEARLY = 1.5
 FADE = 0.9
-FROZEN_ROWS = 50.0
+SETTLED, JUDGED = 64.0, 320.0  # rows after an alarm whose share outside tells what is to last
+LASTING = 1 / 3
 
 REASONS = (
     "",
-    "outside the range seen so far",
+    "outside the range seen",
     "forecast missed",
-    "forecasts keep missing",
+    "level shift",
+    "change of variance",
     "frozen",
-    "off its course",
+    "drop-out",
+    "off its cycle",
 )
-RANGE, MISSED, KEEPS_MISSING, FROZEN, LOST = range(1, 6)
+RANGE, MISSED, SHIFT, CHANGED, FROZEN, DROPPED, CYCLE = range(1, 8)
+BECAUSE = (RANGE, SHIFT, SHIFT, MISSED, SHIFT, SHIFT, CHANGED, CHANGED, MISSED, CYCLE, CYCLE)
 
-
-@inner
-def outside(y, step, d):
-    """How far y lies outside the range seen so far, in widths of it; then the range grows."""
-    width = d[HIGH] - d[LOW]
-    beyond = max(y - d[HIGH], d[LOW] - y, 0.0)
-    grow = width + OUTLIER * step  # one spike widens the range, but must not become it
-    d[HIGH] = max(d[HIGH], min(y, d[HIGH] + grow))
-    d[LOW] = min(d[LOW], max(y, d[LOW] - grow))
-    if width > ABSURD * step:
-        d[HIGH] = d[LOW] = y
-    return beyond / width if beyond > 0.0 else 0.0
-
-
-@inner
-def smoothed(error, n, d):
-    """The z-score of the smoothed error, beside its past; then that past learns.
-
-    d (3,): the smoothed error, its mean, its variance.
-    """
-    d[0] += SMOOTH_RATE * (error - d[0])
-    distance, deviation = d[0] - d[1], math.sqrt(d[2])
-    z = distance / deviation if deviation > 0.0 else 0.0
-    if n > START:
-        distance = clip(distance, OUTLIER * deviation)
-    rate = max(1.0 / n, SLOW)
-    d[1] += rate * distance
-    d[2] += rate * (distance * distance - d[2])
-    return z
-
-
-@inner
-def beside_tail(error, n, d):
-    """The error in units of its 99 % quantile; then that follows (stochastic approximation)."""
-    ratio = error / d[TAIL]
-    rate = max(TAIL_RATE, min(1.0, 10.0 / n))
-    d[TAIL] *= math.exp(rate * ((error > d[TAIL]) - 0.01))
-    d[TAIL] = min(max(d[TAIL], 1.0), WORST)
-    return ratio
-
-
-@inner
-def frozen(changed, d):
-    """True in the one row in which the value has stayed the same for clearly longer than ever."""
-    if changed:
-        d[LONGEST] = max(d[LONGEST], d[RUN])
-        d[RUN] = 0.0
-        return False
-    d[RUN] += 1.0
-    return d[RUN] == FROZEN_ROWS + 4.0 * d[LONGEST]
+SCORE, ALARM, DRIFT, REASON, CHANNEL = range(5)  # columns of what is told
+TOLD = 5
 
 
 @inner
@@ -112,72 +58,137 @@ def news(strength, d):
     d[AGE] += 1.0
     if d[AGE] > HOLD:
         d[PEAK] *= FADE
-    if strength <= CLEARLY * d[PEAK]:
+    if strength <= CLEARLY * d[PEAK] and (strength < 1.0 or d[PEAK] >= 1.0):
         return False
     d[PEAK], d[AGE] = strength, 0.0
     return True
 
 
 @inner
-def judge(y, error, far, channel, d, out):
-    """Score, alarm and reason of the target y into out (3,); channel is that from before y.
-
-    error, far: of the forecasts one row and H rows ahead, in units of their mean
-    """
-    n, step = d[ROWS], channel[STEP]
-    d[ROWS] += 1.0
-    if n == 0.0:
-        d[LOW] = d[HIGH] = y
+def remember(d):
+    """An alarm for the channel of this watch: what was usual is kept, to compare what follows."""
+    if d[SINCE] > 0.0:
         return
-    error, far = min(error, WORST), min(far, WORST)
-    strength, reason = RANGE_WEIGHT * min(1.0, n / EARLY) * outside(y, step, d), RANGE
-    for other, why in (
-        (TAIL_WEIGHT * beside_tail(error, n, d), MISSED),
-        (SMOOTH_WEIGHT * smoothed(error, n, d[SMOOTH:TAIL]), KEEPS_MISSING),
-        (FAR_WEIGHT * smoothed(far, n, d[FAR:SIZE]), LOST),
-    ):
-        if other > strength:
-            strength, reason = other, why
-    stuck = frozen(y != channel[VALUE], d)
-    if n < START:
-        return
-    strength = min(strength, WORST)
-    new = news(strength, d)
-    if stuck:  # what is told of the errors meanwhile does not say it
-        strength, reason = max(strength, 1.0), FROZEN
-    elif not new:
-        return
-    out[0] = 1.0 - 2.0**-strength
-    if strength >= 1.0:
-        out[1], out[2] = 1.0, reason
+    means = watch.FIRST_RANGE + watch.RANGE_SIZE * watch.MEAN
+    tails = watch.FIRST_TAIL - watch.TAIL_SIZE * watch.RANGES + watch.MOST
+    d[SINCE] = 1.0
+    d[FLOOR], d[CEILING] = d[means + watch.LOW], d[means + watch.HIGH]
+    d[LOUDEST] = d[tails + watch.TAIL_SIZE * watch.LOUD]
+    d[QUIETEST] = 1.0 / max(d[tails + watch.TAIL_SIZE * watch.QUIET], 1e-3)
+    d[ELSEWHERE] = d[OTHERWISE] = 0.0
 
 
 @inner
-def ratio(h, y, at, s):
-    """The error of the forecast that was made h + 1 rows ago for y, beside its running mean."""
+def lasting(d):
+    """The reason, in the one row that makes it sure that a regime has changed for good; else 0."""
+    if d[SINCE] == 0.0:
+        return 0
+    d[SINCE] += 1.0
+    if d[SINCE] > SETTLED:
+        quiet = d[watch.STATISTICS + watch.QUIET - watch.RANGES]
+        loud = d[watch.STATISTICS + watch.LOUD - watch.RANGES]
+        d[ELSEWHERE] += not d[FLOOR] <= d[watch.FAST] <= d[CEILING]
+        d[OTHERWISE] += quiet < d[QUIETEST] or loud > d[LOUDEST]
+    if d[SINCE] < JUDGED:
+        return 0
+    d[SINCE] = 0.0
+    rows = LASTING * (JUDGED - SETTLED)
+    if d[ELSEWHERE] >= rows:
+        return SHIFT
+    return CHANGED if d[OTHERWISE] >= rows else 0
+
+
+@inner
+def made(h, at, s):
+    """The forecast that was made h + 1 rows ago for the row that comes, and its usual error."""
     ahead = forecast.part(s, at, forecast.AHEAD).reshape(forecast.AHEAD_SIZE, -1)
     miss = ahead[forecast.MISS, h]
     if missing(ahead[forecast.ORIGIN, h]) or miss == 0.0:
-        return 0.0
-    made = s[at[forecast.MADE] + forecast.slot(h, s[at[forecast.CYCLE]])]
-    return abs(y - made) / miss
+        return math.nan, 0.0
+    return s[at[forecast.MADE] + forecast.slot(h, s[at[forecast.CYCLE]])], miss
+
+
+@inner
+def on_cycle(at, s):
+    """What the last turns of the cycle had where the row that comes is, NaN without a cycle."""
+    cycle, ring = forecast.part(s, at, forecast.CYCLE), forecast.part(s, at, forecast.RING)
+    rows, period, count, total = int(cycle[cycles.ROWS]), int(cycle[cycles.PERIOD]), 0, 0.0
+    while period > 0 and count < watch.TURNS and (count + 1) * period < min(cycles.RING, rows):
+        count += 1
+        total += cycles.value(ring, (rows - 1) % cycles.RING, count * period - 1)
+    return total / count if count > 0 else math.nan
+
+
+@inner
+def judge(target, at, s, x, told):
+    """Score, alarm, drift, reason and channel of the row x into told (TOLD,); s is from before."""
+    C, own = x.size, len(forecast.FIELDS)
+    recent = s[at[own] : at[own + 1]]
+    watches = s[at[own + 1] : at[own + 2]].reshape(C, WATCH_SIZE)
+    strengths = s[at[own + 2] : at[own + 2] + watch.KINDS]
+    channels = forecast.part(s, at, forecast.CHANNELS).reshape(C, CHANNEL_SIZE)
+    strength, reason, blamed = 0.0, 0, 0
+    sudden, where = 0, 0  # what is told of the errors meanwhile does not say it
+    for c in range(C):
+        y, d, channel = x[c], watches[c], channels[c]
+        absent, n = missing(y), d[watch.ROWS]
+        for q in range(watch.KINDS):
+            strengths[q] = 0.0
+        if watch.gone(absent, d):
+            sudden, where = DROPPED, c
+        if absent:
+            continue
+        error, miss, far, away, period = math.nan, channel[STEP], math.nan, math.nan, 0.0
+        if channel[SEEN] > 0.0:
+            error = y - channel[VALUE]
+        if c == target:
+            H = (at[forecast.AHEAD + 1] - at[forecast.AHEAD]) // forecast.AHEAD_SIZE
+            one, miss = made(0, at, s)
+            error, far = y - one, y - made(H - 1, at, s)[0]
+            away, period = y - on_cycle(at, s), s[at[forecast.CYCLE] + cycles.PERIOD]
+        same = n > 0.0 and y == channel[VALUE]
+        watch.weigh(y, channel, error, miss, far, away, period, d, strengths)
+        if watch.dropped(y, same, d) and n > watch.START:
+            sudden, where = DROPPED, c
+        if watch.frozen(same, d) and n > watch.START:
+            sudden, where = FROZEN, c
+        lasts = lasting(d)
+        if lasts > 0:
+            told[DRIFT], told[REASON], told[CHANNEL] = 1.0, lasts, c
+        if n < watch.START:
+            continue
+        # what a person sees first comes first
+        to_zero, outside = watch.at_zero(y, d), strengths[watch.VALUE] >= 1.0
+        for kind in range(watch.KINDS):
+            # while an event lasts, what only builds up from it is no news
+            builds_up = kind != watch.VALUE and kind != watch.ERROR
+            if strengths[kind] > strength and not (builds_up and recent[PEAK] >= 1.0):
+                strength, blamed = strengths[kind], c
+                reason = DROPPED if to_zero else RANGE if outside else BECAUSE[kind]
+    strength = min(strength, watch.WORST)
+    new = news(strength, recent)
+    if sudden > 0 and (sudden == FROZEN or new or recent[PEAK] < 1.0):
+        strength, reason, blamed, new = max(strength, 1.0), sudden, where, True
+        recent[PEAK], recent[AGE] = max(recent[PEAK], 1.0), 0.0
+    if not new:
+        return
+    told[SCORE] = 1.0 - 2.0**-strength
+    if strength >= 1.0:
+        told[ALARM], told[REASON], told[CHANNEL] = 1.0, reason, blamed
+        remember(watches[blamed])
 
 
 @jit
 def advance(target, sizes, span, at, turn, blank, states, rows, t, x, y):
-    """As kernels/forecast.py; y (3H + 3,) ends with score, alarm and reason."""
-    H3 = y.shape[1] - 3
+    """As kernels/forecast.py; y (3H + TOLD,) ends with score, alarm, drift, reason, channel."""
+    H3 = y.shape[1] - TOLD
     for n in range(rows.size):
-        s, now = states[rows[n]], x[n, target]
+        s, told = states[rows[n]], y[n, H3:]
         forecast.bridge(target, sizes, span, at, turn, blank, s, t[n])
-        verdict = y[n, H3:]
-        for q in range(3):
-            verdict[q] = 0.0
-        if not missing(now):
-            error, far = ratio(0, now, at, s), ratio(H3 // 3 - 1, now, at, s)
-            first = at[forecast.CHANNELS] + CHANNEL_SIZE * target
-            own = at[len(forecast.FIELDS)]
-            judge(now, error, far, s[first : first + CHANNEL_SIZE], s[own : own + SIZE], verdict)
+        for q in range(TOLD):
+            told[q] = 0.0
+        told[CHANNEL] = -1.0
+        judge(target, at, s, x[n], told)
         forecast.advance_one(target, sizes, span, at, turn, s, x[n])
         for q in range(H3):
             y[n, q] = s[at[forecast.NOW] + q]

@@ -247,7 +247,7 @@ class detect(rnn):
     >>> for value in [*[20.0, 21.0] * 100, 95.0]:
     ...     source.emit(value)
     >>> found[-1].alarm, found[-1].reason
-    (True, 'outside the range seen so far')
+    (True, 'outside the range seen')
     """
 
     def __init__(
@@ -260,13 +260,8 @@ class detect(rnn):
         key: Hashable = "",
         **kwargs: Any,
     ) -> None:
-        model = Detector(channels=channels, target=target, horizon=horizon)
-        super().__init__(upstream, model, key=key, **kwargs)
+        self._detector = Detector(channels=channels, target=target, horizon=horizon)
+        super().__init__(upstream, self._detector, key=key, **kwargs)
 
     def shaped(self, y: NDArray[Any]) -> Detection | Detections:
-        ahead = Forecast(*np.split(y[..., :-3], 3, axis=-1))
-        score, alarm = y[..., -3], y[..., -2] > 0
-        reasons = [Detector.reasons[int(code)] for code in np.atleast_1d(y[..., -1])]
-        if y.ndim == 1:
-            return Detection(float(score), bool(alarm), reasons[0], ahead)
-        return Detections(score, alarm, tuple(reasons), ahead)
+        return self._detector.detection(y) if y.ndim == 1 else self._detector.detections(y)

@@ -1,23 +1,27 @@
-"""Which faults the detector tells, and how soon; --write puts the table in the docs.
+"""Which faults the detector tells, how soon, and how often it tells of nothing.
 
-Each fault begins at several rows of several backgrounds (tests/test_detect.py). It is told when an
-alarm comes within 200 rows of its onset; an alarm before counts as false.
+--write puts both tables in the docs. Each fault begins at several rows of several backgrounds
+(tests/sensors.py), sensors at 5 minutes. It is told when an alarm comes within 200 rows of its
+onset; an alarm before counts as false.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 import streamrnn as srnn
-from tests.test_detect import BACKGROUNDS
+from tests.sensors import CYCLIC, PLAIN, SENSORS
 
 PAGE = Path(__file__).parents[2] / "docs" / "forecast.md"
 BEGIN, END = "<!-- python -m tests.bench.faults --write -->\n", "<!-- end faults -->\n"
 WITHIN = 200  # rows
 ONSETS = (2000, 2345, 2690, 3035)
-WEEK = 2016  # rows of 5 minutes
+DAY, WEEK = 86400, 604800
+WEEKS = {1: 0.5, 10: 1, 60: 4, 300: 12, 900: 26, 3600: 50}  # by interval
 
 Array = np.ndarray
 Fault = Callable[[Array, int, float, float, np.random.Generator], None]
@@ -48,6 +52,10 @@ def dropout(x: Array, at: int, width: float, change: float, random: np.random.Ge
     x[at : at + 20] = x.min() - 0.1 * width
 
 
+def gap(x: Array, at: int, width: float, change: float, random: np.random.Generator) -> None:
+    x[at : at + 20] = np.nan
+
+
 def lost_cycle(x: Array, at: int, width: float, change: float, random: np.random.Generator) -> None:
     x[at:] = np.median(x[:at]) + 0.5 * change * random.normal(size=len(x) - at)
 
@@ -59,35 +67,72 @@ FAULTS: dict[str, Fault] = {
     "variance, four times the changes added": variance,
     "stuck value": stuck,
     "drop-out, 0.1 ranges below": dropout,
-    "lost cycle or course": lost_cycle,
+    "drop-out, values missing": gap,
+    "lost cycle": lost_cycle,
 }
 
 
-def table() -> str:
-    lines = ["| fault | told | median delay, rows |", "| --- | --: | --: |"]
+def backgrounds() -> dict[str, Callable[[int], Array]]:
+    sensors = {
+        name: partial(sensor, interval=300, random=np.random.default_rng(7))
+        for name, sensor in SENSORS.items()
+    }
+    return {**PLAIN, **sensors}
+
+
+def faults() -> str:
+    lines = ["| fault | told | median delay, rows | not told, of 4 |", "| --- | --: | --: | --- |"]
     early = rows = 0
+    longest = {
+        name: make(ONSETS[-1] + WITHIN).astype(float) for name, make in backgrounds().items()
+    }
     for name, fault in FAULTS.items():
-        delays, cases = [], 0
-        for number, make in enumerate(BACKGROUNDS.values()):
+        delays, cases, missed = [], 0, Counter[str]()
+        for number, (background, whole) in enumerate(longest.items()):
+            if fault is lost_cycle and background not in CYCLIC:
+                continue
             for onset in ONSETS:
-                x = make(onset + WITHIN).astype(float)
+                x = whole[: onset + WITHIN].copy()
                 before = x[:onset]
                 width = float(np.subtract(*np.quantile(before, [0.99, 0.01])))
                 change = float(abs(np.diff(before)).mean())
                 fault(x, onset, width, change, np.random.default_rng([number, onset]))
                 alarms = np.flatnonzero(srnn.Detector().run(x).alarm)
+                found = [int(t) - onset for t in alarms if t >= onset][:1]
                 cases += 1
-                delays += [int(t) - onset for t in alarms if t >= onset][:1]
+                delays += found
+                missed[background] += not found
                 early += int((alarms < onset).sum())
                 rows += onset
         delay = f"{np.median(delays):.0f}" if delays else ""
-        lines.append(f"| {name} | {len(delays)} of {cases} | {delay} |")
-    lines.append(f"\nFalse alarms meanwhile: {WEEK * early / rows:.2f} in {WEEK} rows.")
+        where = ", ".join(f"{name} {count}" for name, count in missed.items() if count)
+        lines.append(f"| {name} | {len(delays)} of {cases} | {delay} | {where} |")
+    lines.append(f"\nFalse alarms meanwhile: {2016 * early / rows:.2f} in 2016 rows.\n")
+    return "\n".join(lines) + "\n"
+
+
+def quiet() -> str:
+    """Alarms where nothing happens, on each sensor."""
+    lines = [
+        "| interval | first day | a week after it | most, of a sensor |",
+        "| --- | --: | --: | --- |",
+    ]
+    for interval, weeks in WEEKS.items():
+        first, later = [], {}
+        for number, (name, sensor) in enumerate(SENSORS.items()):
+            random = np.random.default_rng([number, interval])
+            x = sensor(int(weeks * WEEK) // interval, interval, random)
+            alarm = srnn.Detector().run(x).alarm
+            first.append(alarm[: DAY // interval].sum())
+            later[name] = alarm[DAY // interval :].sum() / (weeks - DAY / WEEK)
+        worst = max(later, key=later.__getitem__)
+        row = f"{interval} s", f"{np.mean(first):.2f}", f"{np.mean(list(later.values())):.2f}"
+        lines.append(f"| {' | '.join(row)} | {worst} {later[worst]:.2f} |")
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    text = table()
+    text = faults() + "\nAlarms where nothing happens, a sensor:\n\n" + quiet()
     print(text, end="")
     if "--write" in sys.argv[1:]:
         before, rest = PAGE.read_text("utf-8").split(BEGIN)

@@ -39,7 +39,7 @@ SENSOR = p.Group(
     ],
     units=2,
     layers=1,
-    reasons=["", "outside the range seen so far"],
+    reasons=["", "outside the range seen"],
     vocabulary=None,
     mode="many_to_one",
     pictured=True,

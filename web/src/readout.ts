@@ -6,7 +6,7 @@ import { decimalsOf } from "./decimals";
 import { element, make, write } from "./dom";
 import { moment, number, withUnit } from "./format";
 import { choicesOf, lookOf, type Choice } from "./lines";
-import { reasonOf, shownRow, type Scene } from "./scene";
+import { isTold, reasonOf, shownRow, type Scene } from "./scene";
 import type { Look } from "./theme";
 
 export interface Readout {
@@ -68,7 +68,7 @@ function rowText(scene: Scene, row: number): string {
   }
   if (kind.roles.surprise >= 0) parts.push(`surprise ${number(output(kind.roles.surprise), 2)} bits`);
   if (kind.roles.score >= 0) parts.push(`score ${number(output(kind.roles.score), 2)}`);
-  if (output(kind.roles.alarm) > 0) parts.push(`alarm: ${reasonOf(scene, row)}`);
+  if (isTold(scene, row)) parts.push(reasonOf(scene, row));
   return parts.join(" \u00b7 ");
 }
 

@@ -14,7 +14,9 @@ export interface Roles {
   fans: Map<number, Fan>; // by channel
   score: number;
   alarm: number;
+  drift: number;
   reason: number;
+  channel: number; // to blame
   error: number;
   errorPersistence: number;
   surprise: number;
@@ -47,7 +49,9 @@ export function rolesOf(group: Group): Roles {
     fans,
     score: column("score"),
     alarm: column("alarm"),
+    drift: column("drift"),
     reason: column("reason"),
+    channel: column("channel"),
     error: column("error"),
     errorPersistence: column("error_persistence"),
     surprise: column("surprise"),

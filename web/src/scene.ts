@@ -56,9 +56,18 @@ export function shownRow(scene: Scene): number {
   return scene.cursor >= 0 ? scene.cursor : scene.newest;
 }
 
-/** Why there was an alarm at a row. */
+/** Whether there is something to tell of a row: an alarm, or that what an alarm began is to last. */
+export function isTold(scene: Scene, row: number): boolean {
+  const { alarm, drift } = scene.kind.roles;
+  return [alarm, drift].some((column) => column >= 0 && scene.series.at(scene.series.y[column], row) > 0);
+}
+
+/** What is told of a row: "alarm: level shift of humidity", or "lasting: level shift". */
 export function reasonOf(scene: Scene, row: number): string {
-  const { reason } = scene.kind.roles;
-  const code = reason < 0 ? NaN : scene.series.at(scene.series.y[reason], row);
-  return scene.kind.reasons[code] || "no reason given";
+  const { kind, series } = scene;
+  const { alarm, reason, channel } = kind.roles;
+  const output = (column: number) => (column < 0 ? NaN : series.at(series.y[column], row));
+  const why = kind.reasons[output(reason)] || "no reason given";
+  const blamed = kind.channels.length > 1 ? kind.channels[output(channel)] : undefined;
+  return `${output(alarm) > 0 ? "alarm" : "lasting"}: ${why}${blamed === undefined ? "" : ` of ${blamed.name}`}`;
 }

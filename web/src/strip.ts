@@ -1,9 +1,9 @@
 // The anomaly score as an area and the alarms as ticks, under the chart and aligned with it.  Each alarm is a button:
-// hovering or focusing it tells the reason.
+// hovering or focusing it tells the reason.  What proves to last is a tick without its head.
 
 import { context, fit, make } from "./dom";
 import { moment } from "./format";
-import { reasonOf, xOf, type Plot, type Scene } from "./scene";
+import { isTold, reasonOf, xOf, type Plot, type Scene } from "./scene";
 import type { Look } from "./theme";
 
 const MOST_BUTTONS = 60;
@@ -85,7 +85,7 @@ export function createStrip(host: HTMLElement): Strip {
       ctx.rect(plot.left, 0, plot.width, height);
       ctx.clip();
       if (kind.roles.score >= 0) drawScore(scene, plot, look, height);
-      const alarms = kind.roles.alarm < 0 ? [] : alarmRows(scene);
+      const alarms = toldRows(scene);
       drawAlarms(scene, plot, look, height, alarms);
       ctx.restore();
       ctx.fillStyle = look.rule;
@@ -133,6 +133,7 @@ export function createStrip(host: HTMLElement): Strip {
     for (const row of rows) {
       const x = Math.round(xOf(scene, plot, scene.series.at(scene.series.axis, row)));
       ctx.fillRect(x - 0.5, 0, 1.5, height);
+      if (!isAlarm(scene, row)) continue;
       ctx.beginPath();
       ctx.moveTo(x - 5, 0);
       ctx.lineTo(x + 5, 0);
@@ -142,15 +143,20 @@ export function createStrip(host: HTMLElement): Strip {
   }
 }
 
-function alarmRows(scene: Scene): number[] {
-  const alarm = scene.series.view(scene.series.y[scene.kind.roles.alarm], scene.from, scene.to);
+function isAlarm({ kind, series }: Scene, row: number): boolean {
+  return kind.roles.alarm >= 0 && series.at(series.y[kind.roles.alarm], row) > 0;
+}
+
+function toldRows(scene: Scene): number[] {
+  const { alarm, drift } = scene.kind.roles;
   const rows: number[] = [];
-  for (let k = 0; k < alarm.length; k++) if (alarm[k] > 0) rows.push(scene.from + k);
+  if (alarm < 0 && drift < 0) return rows;
+  for (let row = scene.from; row < scene.to; row++) if (isTold(scene, row)) rows.push(row);
   return rows;
 }
 
 function alarmText(scene: Scene, row: number): string {
   const { series, zone } = scene;
   const when = moment(series.at(series.t, row), zone, series.interval);
-  return `alarm \u00b7 ${when} \u00b7 ${reasonOf(scene, row)}`;
+  return `${when} \u00b7 ${reasonOf(scene, row)}`;
 }

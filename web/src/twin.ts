@@ -5,7 +5,7 @@ import { element, write } from "./dom";
 import { moment, number, withUnit } from "./format";
 import { glyph, vocabularyText } from "./glyph";
 import type { Picture } from "./protocol";
-import { reasonOf, type Scene } from "./scene";
+import { isTold, reasonOf, type Scene } from "./scene";
 
 const EVERY_MS = 5000;
 const ALARM_ROWS = 2000;
@@ -61,10 +61,9 @@ function sensorInWords(scene: Scene): string {
 function lastAlarm(scene: Scene): string {
   const { series, kind, zone } = scene;
   if (kind.roles.alarm < 0) return "";
-  const alarm = series.y[kind.roles.alarm];
   for (let row = scene.end - 1; row >= Math.max(scene.begin, scene.end - ALARM_ROWS); row--) {
-    if (series.at(alarm, row) > 0) {
-      return `Last alarm at ${moment(series.at(series.t, row), zone, series.interval)}: ${reasonOf(scene, row)}.`;
+    if (isTold(scene, row)) {
+      return `Last event, at ${moment(series.at(series.t, row), zone, series.interval)}: ${reasonOf(scene, row)}.`;
     }
   }
   return "No alarm.";
