@@ -31,7 +31,7 @@ from streamrnn.kernels.channels import (
     missing,
     running_size,
 )
-from streamrnn.kernels.jit import inner, jit
+from streamrnn.kernels.jit import inner, jit, view
 
 # One configuration for all streams, chosen on recordings and synthetic streams of thirty kinds.
 MEMBERS = ("full", "curved", "cycle", "quick")
@@ -138,7 +138,7 @@ def spans(R: int, L: int, B: int) -> list[tuple[int, int]]:
     return [(0, level + B), (late, end), (late + 1, level), (late + 1, level)]
 
 
-@inner
+@view
 def part(s, at, field):
     return s[at[field] : at[field + 1]]
 

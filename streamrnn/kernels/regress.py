@@ -135,7 +135,10 @@ def learn(inputs, x, y, network, target, past, h, miss, W, P, K, F, z, said):
             if error > 0.0:
                 miss[m] = running_size(miss[m], error, rows, RATE)
         if rows > UNSURE:
-            limit = OUTLIER * max(miss.min(), 1e-9 * target[SPREAD])
+            least = miss[0]
+            for m in range(miss.size):
+                least = min(least, miss[m])
+            limit = OUTLIER * max(least, 1e-9 * target[SPREAD])
     for m in range(STAYED):
         memory = min(FORGETTING[m], 1.0 - 1.0 / (BEGIN + GROW * rows))
         if not rls.gain(P[m], F[m], memory, TRACE, K[m]):

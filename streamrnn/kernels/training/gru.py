@@ -6,7 +6,7 @@ Gates r z n, each D floats wide: H units and zeros, which stay zero.
 import numpy as np
 
 from streamrnn.kernels.activations import sigmoid, tanh
-from streamrnn.kernels.jit import jit
+from streamrnn.kernels.jit import allocating, jit
 from streamrnn.kernels.simd import LANES, call, fma, load, splat, store
 
 ZERO, ONE = np.float32(0), np.float32(1)
@@ -54,7 +54,7 @@ def forward(multiply, z, n_h, h, weight_rz, weight_n, bias_n, reset_after):
                 store(hs, B * D + j, fma(load(zs, D + j), load(hs, j) - n, n))
 
 
-@jit
+@allocating
 def backward(multiply, begin, end, z, n_h, h, dh, dr_h, weight_rz, weight_n, reset_after):
     """Steps end - 1 .. begin. z (T, B, 3D): the gates -> the gradient of what x added to them.
 

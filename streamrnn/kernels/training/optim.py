@@ -6,14 +6,14 @@ size and starts from zero.
 
 import numpy as np
 
-from streamrnn.kernels.jit import jit
+from streamrnn.kernels.jit import allocating, jit
 from streamrnn.kernels.simd import LANES, fma, load, splat, store
 
 ZERO, ONE = np.float32(0), np.float32(1)
 PIECE, SUMS = 1024, 32
 
 
-@jit
+@allocating
 def norm(g):
     """The Euclidean norm of g (P,): every SUMS-th number of a piece in float32, then float64."""
     at, sums, total = np.int64(g.ctypes.data), np.zeros(SUMS, np.float32), 0.0
