@@ -66,9 +66,17 @@ class Bank:
         return self._states
 
     def step(
-        self, keys: Sequence[Hashable], X: ArrayLike, *, threads: int | None = None
+        self,
+        keys: Sequence[Hashable],
+        X: ArrayLike,
+        t: ArrayLike | None = None,
+        *,
+        threads: int | None = None,
     ) -> NDArray[Any]:
         """Advance stream keys[n] by X[n], n = 0 .. N-1; X (N, inputs) -> Y (N, outputs).
+
+        t (N,) may hold the rows' times in seconds, for a step that asks for them (`Step.timed`:
+        Forecaster and Detector do).
 
         New keys start from the step's initial state. A key that occurs several times advances in
         order. Raises ValueError or TypeError for X of another shape or kind; no state has moved.
@@ -82,7 +90,8 @@ class Bank:
         x = check_rows(X, self.model, len(keys))
         count = sharing.count(self.model, len(x), threads)
         y = np.empty((len(x), self.model.outputs), self._kind)
-        self.advance(self.rows(keys), x, y, threads=count)
+        times = None if t is None else _times(t, len(x))
+        self.advance(self.rows(keys), x, y, times, threads=count)
         return y
 
     def advance(
@@ -90,12 +99,31 @@ class Bank:
         rows: NDArray[np.int64],
         x: NDArray[Any],
         y: NDArray[Any],
+        t: NDArray[np.float64] | None = None,
         *,
         threads: int | None = None,
     ) -> None:
         """`step` without its checks, for rows that `rows` gave."""
+        if t is not None and getattr(self.model, "timed", False):
+            x = np.column_stack([x, t])
         count = sharing.count(self.model, len(rows), threads)
         sharing.advance(self.model, self._states, rows, x, y, count)
+
+    def learn(self, keys: Sequence[Hashable], y: ArrayLike, t: ArrayLike) -> NDArray[np.int64]:
+        """Values y (N,) of targets that were missing when their rows came, at times t (N,).
+
+        For a step that learns from them (Forecaster, Detector); see `Forecaster.learn`. Returns how
+        many rows ago each of these rows was (N,), -1 for a value that cannot be learned.
+        """
+        values, times = _times(y, len(keys), "y"), _times(t, len(keys))
+        if unknown := [key for key in keys if key not in self]:
+            raise KeyError(unknown[0])
+        learn = getattr(self.model, "learn_labels", None)
+        if learn is None:
+            raise TypeError(f"{self.model!r} does not learn from labels that come late")
+        rows = self.rows(keys)  # first, since the states may move
+        ago: NDArray[np.int64] = learn(self._states, rows, values, times)
+        return ago
 
     def rows(self, keys: Iterable[Hashable]) -> NDArray[np.int64]:
         """The row of each key (N,), a new one in the initial state where a key is new."""
@@ -263,3 +291,10 @@ class Bank:
         self._states = allocate(self.model.layout, max(16, len(keys)))
         self._used = np.zeros(len(self._states), np.int64)
         self._states[self.rows(keys)] = states
+
+
+def _times(t: ArrayLike, count: int, name: str = "t") -> NDArray[np.float64]:
+    times = np.array(t, np.float64)
+    if times.shape != (count,):
+        raise ValueError(f"{name} has shape {times.shape}, expected ({count},): one for each row")
+    return times

@@ -73,6 +73,7 @@ class Learner(OneStream):
 
     extra_outputs = 0
     parallel = 64  # samples, of about 4 us each; see `Step`
+    timed = True
     _advance: Callable[..., None]
 
     def __init__(self, channels: int = 1, target: int = 0, horizon: int = 12) -> None:
@@ -127,8 +128,55 @@ class Learner(OneStream):
         return f"{type(self).__name__}({', '.join(f'{k}={v}' for k, v in self.config.items())})"
 
     def advance(self, states: NDArray[Any], rows: NDArray[np.int64], x: Array, y: Array) -> None:
-        """Move rows of `states` (S,) by x (N, channels) and write y (N, outputs); see `Step`."""
-        self._advance(*self._plan, flat(states), rows, np.full(len(rows), np.nan), x, y)
+        """Move rows of `states` (S,) by x (N, channels) and write y (N, outputs); see `Step`.
+
+        A further last column of x holds the time of each row in seconds, NaN where it is not known.
+        """
+        t = np.full(len(rows), np.nan)
+        if x.shape[1] > self.inputs:
+            x, t = np.ascontiguousarray(x[:, :-1]), np.ascontiguousarray(x[:, -1])
+        self._advance(*self._plan, flat(states), rows, t, x, y)
+
+    def learn_labels(
+        self, states: NDArray[Any], rows: NDArray[np.int64], y: Array, t: Array
+    ) -> NDArray[np.int64]:
+        """Rows of `states` (S,) learn values y (N,) of the target that came too late for their row.
+
+        t (N,)  the time of that row; where a stream's rows came without times: 0 for its newest
+                row, -1 for the one before it, ...
+
+        Returns how many rows ago each of them was (N,), negative where it cannot be learned: when
+        the target was not missing there, or so long ago that nothing is kept of it.
+        """
+        time, interval = states["clock"][rows][:, [clock.TIME, clock.INTERVAL]].T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ago = np.where(interval > 0, (time - t) / interval, -t)
+        kept = (abs(ago) < self.horizon) & (abs(y) <= channels.HUGE)
+        whole = np.where(kept, np.rint(ago), -1).astype(np.int64)
+        kernel.learn_labels(*self._plan[2:4], flat(states), rows, y, whole)
+        return whole
+
+    def learn(self, value: float, t: float) -> None:
+        """Learn the target of an earlier row, which was missing when that came.
+
+        t   the time of that row in seconds; where rows came without times: 0 for the newest row,
+            -1 for the one before it, ...
+
+        The forecasts for that row are scored no more, but the members learn from it what they would
+        have learned. Raises ValueError for a row so long ago that nothing is kept of it, or whose
+        target is known.
+
+        >>> forecaster = Forecaster()
+        >>> _ = forecaster.run([*np.sin(np.arange(50) / 5), np.nan])
+        >>> forecaster.learn(np.sin(50 / 5), t=0)
+        """
+        ago = self.learn_labels(self._states, ONE_ROW, np.array([value]), np.array([t]))
+        if ago[0] < 0:
+            raise ValueError(
+                f"the value {value!r} of t={t!r} cannot be learned: expected a number for one of "
+                f"the newest {self.horizon - 1} rows, whose target was missing when it came and "
+                "has not been learned since"
+            )
 
     def initial(self) -> NDArray[Any]:
         """The state of a stream that has not begun, 0-d of `layout`."""

@@ -32,6 +32,9 @@ class Step(Protocol):
     parallel   for how many samples a thread is worth starting; having it (a number of at least 1)
                says that `advance` may run in several threads at once, each with rows of its own:
                it releases the GIL, and writes nothing but these rows and y
+    timed      having it, and it being True, says that x may have one more column, the last: the
+               time of each sample in seconds since 1970, NaN where it is not known
+    learn_labels(states, rows, y, t) -> how many rows ago, what labels that come late teach
     reasons    texts of the codes in a "reason" column
     vocabulary texts of the token ids
     explanation(state) -> forecast.Explanation of what carries the newest forecast; state as above

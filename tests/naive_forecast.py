@@ -274,6 +274,22 @@ class Forecaster:
             error = clip(change - learned, K.HUBER * self.miss[i]) / then["unit"]
             member.W[:, i] += k * clip(error, 100)
 
+    def learn_late(self, y, ago):
+        """The target of the row `ago` before the newest, missing then, was y."""
+        row = self.rows[-1 - ago]
+        if row["y"] is not None or "late" in row:
+            return False
+        row["late"] = y
+        for h in range(1, self.H - ago):
+            then = self.rows[-1 - ago - h] if len(self.rows) > ago + h else None
+            if then is None or then["y"] is None or self.miss[h - 1] == 0:
+                continue
+            for member, k in zip(self.members, then["k"], strict=True):
+                learned = then["unit"] * member.say(then["f"])[h - 1]
+                error = clip(y - then["y"] - learned, K.HUBER * self.miss[h - 1]) / then["unit"]
+                member.W[:, h - 1] += k * clip(error, 100)
+        return True
+
     def features(self, unit):
         pairs = [c.features() for c in self.channels]
         own = pairs.pop(self.target)[0]

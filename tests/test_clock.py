@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from streamrnn.bank import Bank
 from streamrnn.detect import Detector
 from streamrnn.forecast import Forecaster
 from streamrnn.kernels import clock, cycle
@@ -63,6 +64,45 @@ def test_the_cycle_stays_in_step_over_a_gap_of_weeks():
     error = abs(mean[late] - x[rows[late] + 12])
     change = abs(x[rows[late]] - x[rows[late] + 12])
     assert error.mean() < 0.25 * change.mean()
+
+
+def test_rows_that_come_as_they_please_leave_no_gaps():
+    random = np.random.default_rng(0)
+    forecaster = Forecaster()
+    forecaster.run(daily(2000), np.cumsum(random.exponential(size=2000)))
+    assert forecaster.state["cycle"][cycle.ROWS] < 2100
+    bursts = np.cumsum(np.where(np.arange(2000) % 20, random.uniform(1e-5, 4e-5, 2000), 1.0))
+    forecaster.reset()
+    forecaster.run(daily(2000), bursts)
+    assert forecaster.state["cycle"][cycle.ROWS] < 2400
+
+
+def test_a_backlog_that_comes_at_once_does_not_change_the_interval():
+    forecaster = Forecaster()
+    at = np.r_[np.arange(500), 500 + 0.001 * np.arange(10), 501 + np.arange(100)]
+    forecaster.run(daily(610), 60.0 * at)
+    assert forecaster.state["cycle"][cycle.ROWS] == 610
+    assert abs(forecaster.state["clock"][clock.INTERVAL] - 60) < 1
+
+
+def test_another_interval_is_learned_within_tens_of_rows():
+    forecaster = Forecaster()
+    forecaster.run(daily(500), 60.0 * np.arange(500))
+    forecaster.run(daily(100), 30_000.0 + 5.0 * np.arange(100))
+    assert forecaster.state["clock"][clock.INTERVAL] == 5.0
+
+
+@pytest.mark.parametrize("learner", [Forecaster, Detector])
+def test_a_bank_hands_on_the_times(learner):
+    rows = np.r_[np.arange(300), np.arange(311, 500)]
+    X, at = np.stack([daily(500)[rows], daily(500, 1)[rows]], axis=1), 300.0 * rows
+    alone, bank = learner(2), Bank(learner(2))
+    alone.run(X, at)
+    bank.step(["a"] * 100, X[:100], at[:100])
+    bank.step(["a", "b"] * 389, X[100:].repeat(2, axis=0), at[100:].repeat(2))
+    assert bank["a"].tobytes() == alone.state.tobytes()
+    with pytest.raises(ValueError, match=re.escape("t has shape (1,), expected (2,)")):
+        bank.step(["a", "b"], X[:2], [1.0])
 
 
 def test_a_time_that_goes_back_tells_nothing():

@@ -49,7 +49,7 @@ def hostile(T, C, seed=0):
     while t < T:
         n = int(random.integers(1, 400))
         rows, shape = np.arange(n)[:, None], (n, C)
-        kind = random.integers(10)
+        kind = random.integers(12)
         if kind == 0:  # spikes
             part = random.normal(size=shape)
             part[random.random(shape) < 0.05] = 1e30
@@ -71,6 +71,10 @@ def hostile(T, C, seed=0):
             part = np.exp(rows / 3) * np.ones(shape)
         elif kind == 8:  # the largest values that count
             part = 1e100 * random.choice([-1.0, 1.0], shape)
+        elif kind == 9:  # the smallest, among zeros
+            part = 1e-300 * random.normal(size=shape) * random.integers(2, size=shape)
+        elif kind == 10:  # now and then of a scale 1e12 times another
+            part = random.normal(size=shape) * 1e12 ** (rows // 40 % 4 - 1.0)
         else:  # harmless
             part = np.sin(rows / 5) + 0.1 * random.normal(size=shape)
         X[t : t + n] = part[: T - t]

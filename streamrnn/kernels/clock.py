@@ -1,18 +1,25 @@
 """When rows come: the interval of a stream, learned from its times, and rows that are lacking.
 
 A row that comes late by whole intervals has rows before it that never came: they count as missing.
+That holds for a stream that keeps an interval, not for one that comes as it pleases, or in bursts.
 """
 
-from streamrnn.kernels.channels import clip, missing
+from streamrnn.kernels.channels import missing
 from streamrnn.kernels.jit import inner
 
 # row of clock
 TIME = 0  # of the newest row that had one, seconds
 INTERVAL = 1  # seconds between rows, usually
 ROWS = 2  # intervals it comes from
-SIZE = 3
+STEADY = 3  # share of the last intervals that were like it
+SIZE = 4
 
 RATE = 1 / 50
+LIKE = 0.25  # an interval is like another that differs by at most this share of it
+KEEPS = 0.75  # STEADY of a stream that keeps an interval
+LEAST = 1e-3  # seconds: rows closer than that are those of a program that had them all at once
+LEFT = 0.5  # where STEADY falls below it, the newest interval is the one from now on
+AGAIN = 10.0  # ROWS then: ten that are like it in a row, and it keeps that interval
 MOST = 300  # rows that are put in; of a longer gap only what is left of whole cycles
 
 
@@ -32,14 +39,22 @@ def lacking(t, period, clock):
     clock[ROWS] += 1.0
     if first:
         return 0
-    interval = clock[INTERVAL]
-    if interval == 0.0:
-        clock[INTERVAL] = passed
+    interval, n = clock[INTERVAL], clock[ROWS] - 1.0
+    if n == 1.0:
+        clock[INTERVAL], clock[STEADY] = passed, 1.0
         return 0
     rows = passed / interval + 0.5
-    # so that a gap moves it by half an interval at most
-    away = clip(passed - interval, 0.5 * interval)
-    clock[INTERVAL] += max(1.0 / (clock[ROWS] - 1.0), RATE) * away
+    rate = max(1.0 / n, RATE)
+    keeps = clock[STEADY] >= KEEPS and interval >= LEAST
+    if abs(passed - interval) <= LIKE * interval:
+        clock[INTERVAL] += rate * (passed - interval)
+        clock[STEADY] += rate * (1.0 - clock[STEADY])
+    else:
+        clock[STEADY] -= rate * clock[STEADY]
+        if clock[STEADY] < LEFT:
+            clock[INTERVAL], clock[STEADY], clock[ROWS] = passed, LEFT, AGAIN
+    if not keeps:
+        return 0
     if rows < MOST + 2.0:
         return max(int(rows) - 1, 0)
     return MOST if period == 0.0 else int((rows - 1.0) % period)

@@ -88,7 +88,9 @@ FIELDS = (
 ) = range(len(FIELDS))
 
 # rows of ahead
-ORIGIN = 0  # the target h + 1 rows ago; NaN: it was missing, there is nothing to learn
+# the target h + 1 rows ago; NaN: it was missing, there is nothing to learn; inf: as well, but its
+# value has come since
+ORIGIN = 0
 UNIT = 1  # its step then
 ERROR = 2  # what a member missed of the newest label
 TRUTH = 3  # the newest label, as a change
@@ -394,3 +396,47 @@ def advance(target, sizes, span, at, turn, blank, states, rows, t, x, y):
         advance_one(target, sizes, span, at, turn, s, x[n])
         for q in range(y.shape[1]):
             y[n, q] = s[at[NOW] + q]
+
+
+@inner
+def learn_late(at, span, ago, value, s):
+    """The target `ago` rows before the newest was missing there, and is `value`.
+
+    A row c before the newest forecast it c - ago rows ahead; weights learn from all rows whose
+    features and gains are kept. What members and the forecast said for it is not kept: the mixture
+    and the interval do not learn. Returns False where its value is known, or nothing is kept.
+    """
+    M, H = span.shape[0], (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
+    ahead = part(s, at, AHEAD).reshape(AHEAD_SIZE, H)
+    if not (0 <= ago < H - 1 and math.isnan(ahead[ORIGIN, ago])):
+        return False
+    ahead[ORIGIN, ago] = np.inf
+    W, K = part(s, at, WEIGHTS).reshape(-1, H), part(s, at, GAINS).reshape(-1, H)
+    F = part(s, at, WAITING).reshape(-1, H)
+    for c in range(ago + 1, H):
+        h = c - ago - 1
+        origin, unit, miss = ahead[ORIGIN, c], ahead[UNIT, c], ahead[MISS, h]
+        if missing(origin) or miss == 0.0:
+            continue
+        b = 0
+        for e in range(M):
+            first, d = span[e, 0], span[e, 1] - span[e, 0]
+            said = 0.0
+            for i in range(d):
+                said += W[b + i, h] * F[first + i, c]
+            error = clip(clip(value - origin - unit * said, HUBER * miss) / unit, 100.0)
+            for i in range(d):
+                W[b + i, h] += K[b + i, c] * error
+            b += d
+    return True
+
+
+@jit
+def learn_labels(span, at, states, rows, values, ago):
+    """Row rows[n] of `states` learns that its target was values[n], ago[n] rows before the newest.
+
+    ago[n] becomes -1 where it could not.
+    """
+    for n in range(rows.size):
+        if not learn_late(at, span, ago[n], values[n], states[rows[n]]):
+            ago[n] = -1

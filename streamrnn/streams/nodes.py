@@ -115,7 +115,7 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
         self.undo.copy(touched)
         y = np.empty((len(rows), bank.model.outputs), columns.dtype)
         try:
-            bank.advance(rows, columns, y)
+            bank.advance(rows, columns, y, x.t if isinstance(x, Batch) else None)
         except Exception as error:
             self.undo.put_back(before)
             self._refusals.add(failed(self._where(), error, len(keys)))

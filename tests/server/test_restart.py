@@ -11,7 +11,8 @@ from streamrnn_server import protocol as p
 from streamrnn_server.app import Server, Settings
 from streamrnn_server.journal import Journal
 
-from streamrnn.streams import Pipeline, replay
+from streamrnn.forecast import Forecaster
+from streamrnn.streams import Pipeline, Rule, replay
 from tests.server.clients import is_a, leaky, reaches, run, send, sender, tell, until, viewer
 
 
@@ -61,6 +62,28 @@ def test_the_page_begins_with_what_it_showed_before(tmp_path):
     newest = run(main())
     assert [t for t, _ in newest] == [*range(50, 60)]
     assert all(abs(y - h) < 1e-4 for (_, y), h in zip(newest, expected[50:], strict=True))
+
+
+def test_a_forecaster_goes_on_after_a_gap_as_if_it_had_never_stopped(tmp_path):
+    t = [*range(40), *range(47, 90)]  # seven rows never came
+    rows = [{"stream": "a", "t": 60 * n, "value": math.sin(n / 3)} for n in t]
+    rule = Rule("*", lambda channels: Forecaster())
+
+    async def main(folder, *parts):
+        for part in parts:
+            async with started(folder, rule) as s, sender(s) as tx:
+                await send(tx, *part)
+                await s.ready()
+                state = s.pipeline.group_of("a").bank["a"]
+        return state
+
+    whole = run(main(tmp_path / "whole", rows))
+    in_parts = run(main(tmp_path / "parts", rows[:45], rows[45:]))
+    assert in_parts.tobytes() == whole.tobytes()
+    alone = Forecaster()
+    alone.run([row["value"] for row in rows], [row["t"] for row in rows])
+    assert whole.tobytes() == alone.state.tobytes()
+    assert whole["cycle"][0] == 90
 
 
 def test_samples_keep_their_numbers_when_only_the_newest_are_remembered(tmp_path, monkeypatch):

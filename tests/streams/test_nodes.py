@@ -136,8 +136,8 @@ def test_batches_of_many_streams_hold_what_each_stream_s_object_says(name, cls):
     assert [key for out in found for key in out.keys] == keys
     told = [node.shaped(out.y[n : n + 1]) for out in found for n in range(50)]
     objects = {key: cls(channels=2, horizon=4) for key in set(keys)}
-    for key, x, one in zip(keys, X, told, strict=True):
-        same(one, objects[key].run(x.reshape(1, 2)))
+    for n, (key, x, one) in enumerate(zip(keys, X, told, strict=True)):
+        same(one, objects[key].run(x.reshape(1, 2), [n % 50]))  # the times of `batch`
 
 
 BAD = [
