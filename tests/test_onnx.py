@@ -251,6 +251,12 @@ def external():
     return model
 
 
+def not_text():
+    nodes = [("Coat", ["X"], ["a"], {}), ("Pike", ["a"], ["Y"], {})]
+    content = graph(nodes, {}).SerializeToString()
+    return content.replace(b"Coat", b"C\xff\xfet").replace(b"Pike", b"P\xff\xfee")
+
+
 M = {"M": np.ones((3, 2), np.float32)}
 REFUSED = [
     (lambda: b"", "the graph has no output"),
@@ -270,6 +276,7 @@ REFUSED = [
         lambda: graph([("Relu", ["Z"], ["Y"], {})], M),
         "node Y (Relu): reads 'Z', which nothing gives",
     ),
+    (not_text, "C\\xff\\xfet' cannot be streamed, nor can b'P\\xff\\xfee'; imported are RNN"),
     (cyclic, "reads what comes out of it: the graph has a cycle"),
     (gigantic, "makes an array of shape [1000000, 1000000], expected at most 4194304 numbers"),
     (huge_tensor, "W: [1, 1000000000000, 3] numbers of type 1 expected, found what NumPy cannot"),

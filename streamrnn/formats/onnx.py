@@ -90,7 +90,9 @@ def _tensor(onnx: Any, tensor: Any) -> Array:
 
 
 def _node(onnx: Any, n: int, node: Any, opset: int) -> Node:
-    name = f"{node.name or n} ({node.op_type})"
+    # protobuf hands over what is not UTF-8 as bytes
+    kind = node.op_type if isinstance(node.op_type, str) else repr(node.op_type)
+    name = f"{node.name or n} ({kind})"
     inputs = list(node.input)
     attributes: dict[str, Any] = {}
     for attribute in node.attribute:
@@ -108,7 +110,7 @@ def _node(onnx: Any, n: int, node: Any, opset: int) -> Node:
         elif isinstance(value, list | tuple) and value and isinstance(value[0], bytes):
             value = [one.decode("utf-8", "replace") for one in value]
         attributes[attribute.name] = value
-    return Node(node.op_type, name, inputs, list(node.output), attributes)
+    return Node(kind, name, inputs, list(node.output), attributes)
 
 
 def _read_outside(body: Graph) -> list[str]:
@@ -134,7 +136,14 @@ def _shape(value: Any) -> tuple[int, ...] | None:
 def line(graph: Graph) -> Line:
     if not graph.outputs:
         raise FormatError("the graph has no output")
-    graph = rolled(graph._replace(nodes=_needed(graph)))
+    needed = _needed(graph)
+    try:
+        graph = rolled(graph._replace(nodes=needed))
+    except Exception as error:  # whatever a damaged file makes of a chain of steps
+        raise FormatError(
+            f"node {needed[-1].name}: what it depends on does not fit ({type(error).__name__}: "
+            f"{error})"
+        ) from None
     values: dict[str, Value] = dict(graph.constants)
     for name, shape in graph.inputs.items():
         values[name] = _input(name, shape)

@@ -63,23 +63,26 @@ def _part(sums: Sums, node: Node) -> slice | None:
     return parts.get(0) if len(parts) == 1 else None
 
 
-def _split(sums: Sums, name: str, U: str = "") -> tuple[list[tuple[str, str]], Any] | None:
-    """The products of a sum, and its constants as one; None if more is added than a step of U."""
+def _split(
+    sums: Sums, name: str, steps: Sequence[tuple[str, int]]
+) -> tuple[list[tuple[str, str]], Any] | None:
+    """The products of a sum, and its constants as one; None if it adds other `steps` than these."""
     products: list[tuple[str, str]] = []
     rest: Any = np.float32(0)
+    added = []
     for left, right in sums.terms(name):
         if right:
             products.append((left, right))
         elif (constant := sums.constant(left)) is not None:
             rest = rest + constant
-        elif not U or _step(sums, left)[0] != U:
-            return None
-    return products, rest
+        else:
+            added.append(_step(sums, left))
+    return (products, rest) if added == list(steps) else None
 
 
 def _cell(sums: Sums, U: str, chain: Sequence[Node]) -> Cell | None:
     """What the steps compute, if it is the same for all, each from the h of the one before it."""
-    split = [_split(sums, step.inputs[0], U) for step in chain]
+    split = [_split(sums, step.inputs[0], [(U, t)]) for t, step in enumerate(chain)]
     if len(chain) < 2 or None in split or len({step.kind for step in chain}) > 1:
         return None
     (first, start), *rest = (one for one in split if one is not None)
@@ -105,7 +108,7 @@ def _recurrent(
         part, below = _part(sums, turned), turned.inputs[0]
         if part is None or part.indices(9) != (8, -1, -1):
             return None
-    projection, cell = _split(sums, below), _cell(sums, U, chain)
+    projection, cell = _split(sums, below, []), _cell(sums, U, chain)
     if cell is None or projection is None or len(projection[0]) != 1:
         return None
     ((x, right),), bias = projection
