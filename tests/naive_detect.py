@@ -100,7 +100,7 @@ class Tail:
         if self.q == 0:
             self.q, self.most = X, 1.5 * X
             return 0.0
-        q, most = self.q, max(self.most, self.q * math.exp(W.LEAST))
+        q, most = self.q, max(self.most, self.q * W.LEAST)
         reached = math.log(most / q)
         full = reached * (1 + margin(self.kind, n))
         far = math.log(X / q) / full if X > q else 0.0
@@ -109,10 +109,11 @@ class Tail:
             X = min(X, q * math.exp(min(full, 5)))
         else:
             most = max(most, X)
-        self.most = most * (1 - min(0.5, W.FADE * reached / n))
+        if X > q or block_ends:
+            self.most = most
         self.block.append(X)
         if block_ends:
-            self.most = max(self.most, *self.last)
+            self.most = max(most * (1 - min(0.5, W.FADE * W.BLOCK * reached / n)), *self.last)
             self.last, self.block = self.block, [0.0]
         return far
 
@@ -191,7 +192,7 @@ class Watch:
             rows, least = (self.cycle_rows, W.SURE) if kind >= W.OFF else (n, 0)
             X = abs(self.X[kind])
             if kind == W.QUIET:
-                X = 1 / max(X, 1e-3)
+                X = 1 / max(X, W.QUIETEST)
             far = tail.excess(X, rows, block_ends) if rows >= 20 else 0.0
             strengths.append(far if rows >= least else 0.0)
         self.n += 1

@@ -28,6 +28,7 @@ LATE_LOG = 8.3  # log of the rows, about 4000, from which on strengths are scale
 FROZEN_ROWS = 50.0
 DROPPED_ROWS = 3.0
 MORE = 4.0  # so many times the longest run before, on top
+QUIETEST = 0.05  # a smaller mean of the errors counts as this one: then the value is frozen
 SURE = 300.0  # rows of a period that is compared with the ones before
 TURNS = 3  # cycles that are averaged, at most
 
@@ -42,13 +43,14 @@ KINDS = 11
 
 RANGES = 3
 TAU = (1.0, 8.0, 64.0, 1.0, 8.0, 32.0, 16.0, 32.0, 16.0, 16.0, 64.0)
+LOG_SHARE = tuple(math.log(SHARE / tau) for tau in TAU)
 MARGIN = (3.5, 4.0, 4.0, 3.5, 2.5, 3.0, 2.5, 2.5, 2.5, 3.0, 3.0)  # c
 WIDTHS = (0.05, 0.1, 0.1)  # least reach, in widths of the range
 WANDER = 3.0  # least reach, in mean changes of the level over a block
 QUANTILE_RATE = 0.005
 RANGE_RATE = 0.0005
-FADE = 0.5  # of m, in log(m / q) / n a row
-LEAST = 0.2  # log(m / q) at least
+FADE = 0.5  # of m, in BLOCK log(m / q) / n a block
+LEAST = math.exp(0.2)  # m / q at least
 
 # a range: what it was before the last blocks, in them, and the quantiles of what it is a range of
 LOW, HIGH, NEW_LOW, NEW_HIGH, OLD_LOW, OLD_HIGH, BOTTOM, TOP = range(8)
@@ -95,7 +97,7 @@ def reach(kind, y, n, steady, channel, moved, block_ends, d):
         return 0.0
     low, high, step = d[LOW], d[HIGH], channel[STEP]
     width = high - low
-    margin = MARGIN[kind] * (steady / USUAL_LOG) / max(steady + math.log(SHARE / TAU[kind]), 1.0)
+    margin = MARGIN[kind] * (steady / USUAL_LOG) / max(steady + LOG_SHARE[kind], 1.0)
     least = max(WIDTHS[kind] * width, WANDER * moved)
     far = 0.0
     if y > high:
@@ -127,20 +129,24 @@ def excess(kind, X, n, steady, block_ends, d):
             d[Q], d[MOST] = X, 1.5 * X
         return 0.0
     q = d[Q]
-    most = max(d[MOST], q * math.exp(LEAST))
+    d[Q] = q * (1.0 + rate(n, QUANTILE_RATE) * ((X > q) - SHARE))
+    if X <= q and not block_ends:  # most rows: nothing to tell, and logarithms take long
+        d[NEW] = max(d[NEW], X)
+        return 0.0
+    most = max(d[MOST], q * LEAST)
     reached = math.log(most / q)
-    tail = max(steady + math.log(SHARE / TAU[kind]), 1.0)
+    tail = max(steady + LOG_SHARE[kind], 1.0)
     full = reached * (1.0 + MARGIN[kind] * (steady / USUAL_LOG) / tail)
     far = math.log(X / q) / full if X > q else 0.0
-    d[Q] = q * (1.0 + rate(n, QUANTILE_RATE) * ((X > q) - SHARE))
     if n > START:
         X = min(X, q * math.exp(min(full, 5.0)))
     else:
         most = max(most, X)
-    d[MOST] = most * (1.0 - min(FADE * reached / n, 0.5))
     d[NEW] = max(d[NEW], X)
     if block_ends:
-        d[MOST], d[OLD], d[NEW] = max(d[MOST], d[OLD]), d[NEW], 0.0
+        most *= 1.0 - min(FADE * BLOCK * reached / n, 0.5)
+        most, d[OLD], d[NEW] = max(most, d[OLD]), d[NEW], 0.0
+    d[MOST] = most
     return far
 
 
@@ -222,10 +228,11 @@ def weigh(y, channel, error, miss, far, away, period, d, strengths):
             continue
         X = abs(d[STATISTICS + kind - RANGES])
         if kind == QUIET:
-            X = 1.0 / max(X, 1e-3)
+            X = 1.0 / max(X, QUIETEST)
         first = FIRST_TAIL + TAIL_SIZE * (kind - RANGES)
         there = d[first : first + TAIL_SIZE]
-        found = scale * excess(kind, X, rows, math.log(rows + 1.0), block_ends, there)
+        rows_log = steady if kind < OFF else math.log(rows + 1.0)
+        found = scale * excess(kind, X, rows, rows_log, block_ends, there)
         if kind < OFF or rows >= SURE:
             # squared, as small excesses of errors are common where nothing happens
             strengths[kind] = found if found >= 1.0 else found * found

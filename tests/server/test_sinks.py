@@ -9,16 +9,21 @@ import signal
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from streamrnn_server.app import Server, Settings
 from streamrnn_server.build import build
 from streamrnn_server.journal import Journal
 from streamrnn_server.outlets import StandardOutput, Webhook
+from streamrnn_server.reports import alarms
 from streamrnn_server.sinks import Alarms, NotDelivered
 
+from streamrnn.bank import Bank
+from streamrnn.detect import Detector
 from streamrnn.step import Output
-from streamrnn.streams import Pipeline, Rule
+from streamrnn.streams import Batch, Pipeline, Rule
 from tests.leaky import Leaky
 from tests.mosquitto import Client, Mosquitto
 from tests.server.clients import request, run, send, sender
@@ -100,6 +105,20 @@ def soon(monkeypatch):
 async def until(condition):
     while not condition():
         await asyncio.sleep(0.01)
+
+
+def test_an_alarm_names_the_channel_to_blame():
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    x[250, 1] = 60.0
+    y = Bank(Detector(2)).step([0] * 300, x)
+    names = ("temp", "load")
+    group = SimpleNamespace(outputs=Detector(2).describe(names), channels=names, target=0)
+    group.units, group.reasons = ("°C", "kW"), Detector.reasons
+    result = SimpleNamespace(group=group, batch=Batch(["pump"] * 300, np.arange(300.0), x, y))
+    found = [a.record for a in alarms(result, "j", lambda key: True, lambda key: 299)]
+    (record,) = [r for r in found if r["t"] == 250]
+    assert (record["channel"], record["unit"], record["value"]) == ("load", "kW", 60.0)
+    assert record["reason"] == "outside the range seen"
 
 
 def test_a_webhook_gets_each_alarm_in_order_again_until_it_takes_it(tmp_path):

@@ -8,6 +8,8 @@ import { createLatency } from "../../web/src/latency";
 import { choicesOf, usualChoices } from "../../web/src/lines";
 import { order } from "../../web/src/order";
 import type { Group, Hello } from "../../web/src/protocol";
+import { rolesOf } from "../../web/src/roles";
+import { isTold, reasonOf, type Scene } from "../../web/src/scene";
 import { equal, finish, test } from "./check";
 
 const GROUP: Group = {
@@ -35,6 +37,23 @@ function streams(...keys: string[]): readonly Stream[] {
   catalogue.reset({ groups: [GROUP], streams: infos } as unknown as Hello);
   return catalogue.streams;
 }
+
+test("an alarm tells its reason and the channel to blame, and so does what lasts", () => {
+  const outputs = ["alarm", "drift", "reason", "channel"].map((kind) => ({ name: kind, kind, channel: 1, ahead: 0 }));
+  const reasons = ["", "level shift", "frozen"];
+  const kind = { ...GROUP, reasons, roles: rolesOf({ ...GROUP, outputs }) };
+  const y = [
+    [1, 0, 0],
+    [0, 1, 0],
+    [2, 1, 0],
+    [0, 1, -1],
+  ];
+  const scene = { kind, series: { y, at: (column: number[], row: number) => column[row] } } as unknown as Scene;
+  equal([0, 1, 2].map((row) => isTold(scene, row)), [true, true, false]);
+  equal([reasonOf(scene, 0), reasonOf(scene, 1)], ["alarm: frozen of load", "lasting: level shift of temp"]);
+  const single = { ...scene, kind: { ...kind, channels: [GROUP.channels[1]] } } as Scene;
+  equal(reasonOf(single, 0), "alarm: frozen");
+});
 
 test("numbers have four digits and a real minus", () => {
   equal(
