@@ -193,12 +193,14 @@ class Ingest:
             if len(column) != count:
                 wrong = f"expected {count} of {name}, one for each row of x, got {len(column)}"
                 raise Refused("batch", where, wrong)
+        if names is not None and (odd := [x for x in batch.x if len(x) != len(names)]):
+            wrong = (
+                f"expected {len(names)} values in each row of x, one a channel, got {len(odd[0])}"
+            )
+            raise Refused("batch", where, wrong)
         taken = 0
         for n, (key, t, x) in enumerate(zip(stream, times, batch.x, strict=True), 1):
-            # Where the numbers differ x is refused for that.
-            values = (
-                x if names is None or len(x) != len(names) else dict(zip(names, x, strict=True))
-            )
+            values = x if names is None else dict(zip(names, x, strict=True))
             taken += self._take(key, values, t, number, row or n)
         return taken
 

@@ -76,6 +76,13 @@ class Sender:
 
     def __init__(self) -> None:
         self.acknowledged = 0
+        self._progress = asyncio.Event()
+
+    async def reaches(self, line: int) -> None:
+        """Wait until so many lines are acknowledged."""
+        while self.acknowledged < line:
+            self._progress.clear()
+            await self._progress.wait()
 
     async def send(self, url: str, least: int) -> None:
         """Until the server dies, but at least until `least` lines are acknowledged if it lives."""
@@ -101,6 +108,7 @@ class Sender:
             answer = json.loads(await connection.recv())
             assert answer["refused"] == [] and "repeated" not in answer
             self.acknowledged, on_the_way = answer["line"], on_the_way - 1
+            self._progress.set()
 
 
 async def torture(folder: Path, kills: int, seed: int) -> tuple[int, int]:
@@ -122,7 +130,12 @@ async def torture(folder: Path, kills: int, seed: int) -> tuple[int, int]:
                 os.kill(int(pid), signal.SIGTERM)
                 break
             sending = asyncio.create_task(sender.send(url, sys.maxsize))
-            await asyncio.wait({sending}, timeout=draw.uniform(0.0, 0.4))
+            # Some time after it got somewhere, lest a busy machine's servers die before they begin.
+            line = sender.acknowledged + draw.choice((0, 1, 20, 200))
+            reaching = asyncio.create_task(sender.reaches(line))
+            await asyncio.wait({sending, reaching}, return_when=asyncio.FIRST_COMPLETED)
+            reaching.cancel()
+            await asyncio.wait({sending}, timeout=draw.uniform(0.0, 0.2))
             os.kill(int(pid), signal.SIGKILL)
             await sending
     finally:

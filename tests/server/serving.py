@@ -29,6 +29,7 @@ async def main() -> None:
     await telling
 
 
-broker.RETRY_S = (0.05,)
-signal.alarm(60)  # whoever waits for a word that never comes shall not wait for ever
-asyncio.run(main())
+if __name__ == "__main__":
+    broker.RETRY_S = (0.05,)
+    signal.alarm(60)  # whoever waits for a word that never comes shall not wait for ever
+    asyncio.run(main())

@@ -191,6 +191,11 @@ def test_lines_that_are_taken(line, key, t, x):
             "/ingest line 2: expected 1 of stream, one for each row of x, got 2",
         ),
         (
+            '{"stream": "a", "x": [[1, 2]], "channels": ["temp", "load", "wind"]}',
+            "batch",
+            "/ingest line 2: expected 3 values in each row of x, one a channel, got 2",
+        ),
+        (
             '{"stream": "a", "x": [[1, true]]}',
             "batch",
             "/ingest line 2: expected t and x of many samples: "

@@ -29,7 +29,7 @@ export interface Feed {
   stop(): void; // writing
   reset(key: string): void; // puts the state of a stream of text back to the initial one
   example(): Example | null; // asked for when it is not there yet
-  explanation(key: string, anew: boolean): Explanation | null; // the newest there is; anew: asked for once a second
+  explanation(key: string, anew: boolean): Explanation | null; // asked for too; anew: again every second
   drawn(): void; // what came is on the screen now
 }
 
@@ -56,7 +56,7 @@ export function createFeed(url: string, token: string | null, listener: FeedList
   let example: Example | null = null;
   let exampleAsked = false; // of the server of this connection
   let explanation: Explanation | null = null;
-  let explainedAt = -Infinity; // when it was last asked for
+  let explained = { id: -1, at: -Infinity }; // the stream that was last asked about, and when
   let catchUp: { why: string; since_s: number; samples: number; statuses: number } | null = null;
 
   const socket: Socket = openSocket(url, token, {
@@ -256,11 +256,13 @@ export function createFeed(url: string, token: string | null, listener: FeedList
     explanation(key, anew) {
       const stream = catalogue.byKey(key);
       if (stream === undefined) return null;
-      if (anew && performance.now() - explainedAt >= EXPLAIN_MS) {
-        explainedAt = performance.now();
+      const known = explanation?.stream === stream.id ? explanation : null;
+      const now = performance.now();
+      if ((anew || known === null) && (explained.id !== stream.id || now - explained.at >= EXPLAIN_MS)) {
+        explained = { id: stream.id, at: now };
         socket.send({ type: "explain", stream: stream.id });
       }
-      return explanation?.stream === stream.id ? explanation : null;
+      return known;
     },
     drawn() {
       for (const arrived of arrivals) latency.drawn(arrived);

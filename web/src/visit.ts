@@ -8,7 +8,7 @@ export type Axis = (typeof AXES)[number];
 
 export const PLACES = 32; // visitors at once; each place is a stream for each axis, which the next visitor goes on with
 const LEFT_S = 30; // a place where nobody moved for so long is free
-const REMEMBERED = 512; // samples that are known to be one's own
+const REMEMBERED = 4096; // samples that are known to be one's own, of more than a minute
 const AGAIN_MS = 1000;
 
 export function streamOf(place: number, axis: Axis): string {
@@ -42,7 +42,7 @@ export interface Sender {
 
 /** Sends to /ingest.  `refused` hears what the server does not take; its kind is "closed" where it takes nothing. */
 export function openSender(url: string, token: string | null, refused: (why: Refused) => void): Sender {
-  const sent: number[] = [];
+  const sent = new Set<number>();
   let socket: WebSocket | null = null;
   let closed = false;
 
@@ -72,10 +72,10 @@ export function openSender(url: string, token: string | null, refused: (why: Ref
         { stream: streamOf(place, "y"), t, y, x },
       ];
       socket.send(lines.map((line) => JSON.stringify(line)).join("\n"));
-      sent.push(t);
-      if (sent.length > REMEMBERED) sent.shift();
+      sent.add(t);
+      if (sent.size > REMEMBERED) sent.delete(sent.values().next().value!); // the oldest
     },
-    mine: (t) => sent.includes(t),
+    mine: (t) => sent.has(t),
     close() {
       closed = true;
       socket?.close();
