@@ -148,11 +148,14 @@ class Learner(OneStream):
         Returns how many rows ago each of them was (N,), negative where it cannot be learned: when
         the target was not missing there, or so long ago that nothing is kept of it.
         """
-        time, interval = states["clock"][rows][:, [clock.TIME, clock.INTERVAL]].T
+        time, interval, timed = states["clock"][rows][:, [clock.TIME, clock.INTERVAL, clock.ROWS]].T
         with np.errstate(divide="ignore", invalid="ignore"):
-            ago = np.where(interval > 0, (time - t) / interval, -t)
+            ago = np.where(t == time, 0.0, (time - t) / interval)  # of one row no interval is known
+        ago = np.where(timed > 0, ago, -t)
         kept = (abs(ago) < self.horizon) & (abs(y) <= channels.HUGE)
         whole = np.where(kept, np.rint(ago), -1).astype(np.int64)
+        unit = states["ahead"][rows, kernel.UNIT, np.maximum(whole, 0)]
+        whole[unit == 0] = -1  # there has been no such row
         kernel.learn_labels(*self._plan[2:4], flat(states), rows, y, whole)
         return whole
 

@@ -34,7 +34,8 @@ class Step(Protocol):
                it releases the GIL, and writes nothing but these rows and y
     timed      having it, and it being True, says that x may have one more column, the last: the
                time of each sample in seconds since 1970, NaN where it is not known
-    learn_labels(states, rows, y, t) -> how many rows ago, what labels that come late teach
+    learn_labels(states, rows, y, t) -> how many rows ago, what labels that come late teach;
+               negative, and the state as it was, for one that is of no row or teaches nothing
     reasons    texts of the codes in a "reason" column
     vocabulary texts of the token ids
     explanation(state) -> forecast.Explanation of what carries the newest forecast; state as above

@@ -91,6 +91,21 @@ def test_a_label_that_cannot_be_learned_is_refused():
         forecaster.learn(7.0, 0)
 
 
+def test_rows_that_never_were_teach_nothing():
+    new, known, missing, short = (Forecaster(horizon=5) for _ in range(4))
+    known.run([1.0], [600.0])
+    missing.run([np.nan], [600.0])
+    short.run([np.nan, 1.0, np.nan], [540.0, 600.0, 660.0])
+    for forecaster, t in ((new, 0), (new, -1), (known, 540.0), (missing, 540.0), (short, 480.0)):
+        before = forecaster.state.tobytes()
+        with pytest.raises(ValueError, match="cannot be learned"):
+            forecaster.learn(7.0, t)
+        assert forecaster.state.tobytes() == before
+    missing.learn(7.0, 600.0)  # of one row the interval is not known, but its time is
+    short.learn(7.0, 540.0)
+    short.learn(7.0, 660.0)
+
+
 def test_a_bank_refuses_streams_it_does_not_know_and_steps_that_learn_nothing():
     bank = Bank(Forecaster())
     with pytest.raises(KeyError, match="pump"):

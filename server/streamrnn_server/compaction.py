@@ -33,6 +33,13 @@ _INSERT = (
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
+# Those that came before the oldest sample of their stream that is still there.
+_FORGET_LABELS = """
+DELETE FROM labels WHERE number < coalesce(
+    (SELECT min(first) FROM chunks WHERE chunks.stream = labels.stream),
+    (SELECT left_log FROM streams WHERE streams.id = labels.stream))
+"""
+
 
 class Log(NamedTuple):
     """A part of the log: rows up to `last`, by group."""
@@ -103,6 +110,8 @@ def drop(journal: Journal, keep_days: float, keep_bytes: float) -> Change | None
 
     def change(db: sqlite3.Connection) -> None:
         db.executemany("DELETE FROM chunks WHERE rowid = ?", gone)
+        if gone:
+            db.execute(_FORGET_LABELS)
         db.execute("DELETE FROM late WHERE arrived < ?", (limit,))
         db.execute(f"PRAGMA incremental_vacuum({FREED})").fetchall()
 

@@ -7,13 +7,14 @@ import secrets
 import sqlite3
 from pathlib import Path
 
-VERSION = 3
+VERSION = 4
 APPLICATION = 0x73726E6E  # "srnn", so that no other SQLite file is taken for a journal
 PAGE_BYTES = 1 << 13
 
 # streams.left_log  so many of its samples are in chunks, or were there before they were too old
 # streams.began     after so many its state was new
 # chunks.low, high  f32: the smallest and largest of each column of x and y
+# labels            each learned by its stream after `number` of its samples, in order of id
 # waiting, late     samples that wait for earlier ones, and those that came too late; x is f64
 SCHEMA = """
 CREATE TABLE groups (
@@ -39,6 +40,9 @@ CREATE TABLE waiting (
 CREATE TABLE late (
     key TEXT NOT NULL, channels TEXT NOT NULL, t REAL NOT NULL, x BLOB NOT NULL,
     arrived REAL NOT NULL);
+CREATE TABLE labels (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, stream INTEGER NOT NULL, number INTEGER NOT NULL,
+    t REAL NOT NULL, value REAL NOT NULL);
 CREATE TABLE marks (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
@@ -57,6 +61,11 @@ CREATE TABLE waiting (
 CREATE TABLE late (
     key TEXT NOT NULL, channels TEXT NOT NULL, t REAL NOT NULL, x BLOB NOT NULL,
     arrived REAL NOT NULL);
+""",
+    3: """
+CREATE TABLE labels (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, stream INTEGER NOT NULL, number INTEGER NOT NULL,
+    t REAL NOT NULL, value REAL NOT NULL);
 """,
 }
 

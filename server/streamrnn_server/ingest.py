@@ -7,6 +7,7 @@ Lines of NDJSON, many in a message:
     {"stream": "boiler/8", "value": 20.5}
     20.5                                       with /ingest?stream=boiler/8
     {"stream": "boiler/8", "t": [1700000001, 1700000002], "x": [[20.5], [20.7]]}
+    {"stream": "boiler/7", "t": 1700000000.0, "label": 20.5}    the target of that row, later
 
 A JSON array of such records is one line, and so is a binary message (ingest_protocol.py). A line
 is taken as a whole: what it holds goes into one commit, but for samples of it that are refused.
@@ -154,10 +155,32 @@ class Ingest:
         try:
             if _is_batch(record):
                 return self._batch(record, number, row, where)
+            if self._is_label(record):
+                return self._label(record, number, row, where)
             sample = self._sample(where, record)
         except Refused as refused:
             return self._refuse(refused, number, row)
         return self._take(*sample, number, row)
+
+    def _is_label(self, record: Any) -> bool:
+        """A channel may be called label, too."""
+        if not isinstance(record, dict) or "label" not in record:
+            return False
+        key = record.get("stream", self._stream)
+        group = self._pipeline.group_of(key) if isinstance(key, str) else None
+        channels = () if group is None else group.channels
+        return record.keys() <= {"stream", "t", "label"} and "label" not in channels
+
+    def _label(self, record: dict[str, Any], number: int, row: int | None, where: str) -> int:
+        """Take the target of an earlier row."""
+        key = self._stream_of(where, record.get("stream"))
+        tell = partial(self._tell, number=number, row=row, told=self._refused)
+        try:
+            self._pipeline.learn(key, record["label"], record.get("t"), tell)
+        except Refused as refused:  # counted by the pipeline
+            tell(refused)
+            return 0
+        return 1
 
     def _sample(self, where: str, record: Any) -> tuple[Any, Any, Any]:
         """Stream, values and time of a record, for the pipeline to check. Raises Refused."""
@@ -239,10 +262,17 @@ class Ingest:
         self._tell(refused, number, row)
         return 0
 
-    def _tell(self, refused: Refused, number: int, row: int | None = None) -> None:
-        if len(self._refused) < TOLD:
-            told = RefusedLine(number, refused.kind, str(refused), row, refused.count)
-            self._refused.append(told)
+    def _tell(
+        self,
+        refused: Refused,
+        number: int,
+        row: int | None = None,
+        told: list[RefusedLine] | None = None,
+    ) -> None:
+        """Note it in the answer: `told` of an earlier message, for what is refused in its turn."""
+        told = self._refused if told is None else told
+        if len(told) < TOLD:
+            told.append(RefusedLine(number, refused.kind, str(refused), row, refused.count))
 
 
 class _Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -61,8 +61,8 @@ class Journal:
 
     name       of this journal and no other
     group_ids  by identity; kinds  by id; streams  by key; counts (streams,) samples of each;
-    marks      by name; last  row of the log: all as of the last commit. To be read while no commit
-               is on its way.
+    marks      by name; last  row of the log; labelled  id of the last label: all as of the last
+               commit. To be read while no commit is on its way.
     """
 
     def __init__(
@@ -93,6 +93,9 @@ class Journal:
         (self.name,) = self._db.execute("SELECT value FROM facts WHERE name = 'name'").fetchone()
         self.counts = self._counted()
         (self.last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM log").fetchone()
+        self.labelled: int = self._db.execute(
+            "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'labels'"
+        ).fetchone()[0]  # not the last that is there: they are dropped by age
 
     def close(self) -> None:
         """Write what is on its way and close."""
@@ -139,6 +142,7 @@ class Journal:
                 ids = self._ids(result.batch.keys, group, new)
                 self._append(result, group, ids)
                 added.append(ids)
+            self._label(commit, added, new)
             if commit.marks:
                 self._db.executemany(
                     "INSERT OR REPLACE INTO marks VALUES (?, ?)", commit.marks.items()
@@ -152,6 +156,7 @@ class Journal:
         self.kinds |= dict(groups.values())
         self.marks |= commit.marks
         self.last = self._last
+        self.labelled += len(commit.labels)
         self.counts = np.concatenate([self.counts, np.zeros(len(new), np.int64)])
         for ids in added:
             self.counts += np.bincount(ids, minlength=len(self.counts))
@@ -166,6 +171,22 @@ class Journal:
             (group, len(ids), batch.arrived, width, body),
         )
         self._last = row.lastrowid or 0
+
+    def _label(
+        self, commit: Commit, added: Sequence[NDArray[np.int32]], new: Mapping[str, StreamRecord]
+    ) -> None:
+        """What was learned late, each after so many samples of its stream."""
+        if not commit.labels:
+            return
+        counts = np.concatenate([self.counts, np.zeros(len(new), np.int64)])
+        rows, counted = [], 0
+        for n, (before, label) in enumerate(commit.labels, self.labelled + 1):
+            for ids in added[counted:before]:
+                counts += np.bincount(ids, minlength=len(counts))
+            counted = before
+            id = (self.streams.get(label.key) or new[label.key]).id
+            rows.append((n, id, int(counts[id]), label.t, label.value))
+        self._db.executemany("INSERT INTO labels VALUES (?, ?, ?, ?, ?)", rows)
 
     def _wait(self, waiting: Waiting) -> None:
         freed = [(held.id,) for held in waiting.freed]

@@ -170,7 +170,8 @@ class Recorder:
                 part = keys[start : start + step]
                 ids = np.array([self.journal.streams[key].id for key in part], np.int64)
                 states = [flat(bank.copies(part)) for bank in group.banks]
-                yield snapshots.Slice(group.identity, ids, self.journal.counts[ids], states)
+                counts, labels = self.journal.counts[ids], self.journal.labelled
+                yield snapshots.Slice(group.identity, ids, counts, states, labels)
 
     def _next_slice(self) -> None:
         assert self._writer is not None and self._snapshot is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from streamrnn.kernels.jit import fingerprint
 from streamrnn.keys import Keys, repeats
 from streamrnn.step import flat
 from streamrnn.streams import Batch, Group, Pipeline, Refused
+from streamrnn.streams.batch import Label
 from streamrnn.streams.lateness import Held
 from streamrnn_server import columns, snapshots
 from streamrnn_server.columns import Columns
@@ -55,17 +57,24 @@ def recover(pipeline: Pipeline, journal: Journal) -> Recovered:
     groups = _admitted(pipeline, journal)
     anew = _exchanged(groups, journal)
     start = np.array([record.began for record in journal.streams.values()], np.int64)
-    _restore(pipeline, journal, groups, start)
+    labelled = _restore(pipeline, journal, groups, start)
+    late = _late(groups, journal, labelled)
     keys = list(journal.streams)
     folded = differing = 0
-    for group, part in _after(groups, journal, start):
-        assert part.ids is not None
-        ids, index = np.unique(part.ids, return_inverse=True)
-        batch = Batch(Keys([keys[id] for id in ids.tolist()], index), part.t, part.x)
-        y = pipeline.fold(group, batch)
-        same = (y.view(np.uint32) == part.y.view(np.uint32)) | (np.isnan(y) & np.isnan(part.y))
-        folded += len(y)
-        differing += int((~same.all(axis=1)).sum())
+    for group, whole, numbers in _after(groups, journal, start):
+        assert whole.ids is not None
+        for labels, rows in _between_labels(whole.ids, numbers, late):
+            if labels:
+                group.learn(labels)
+            part = whole.rows(rows)
+            ids, index = np.unique(whole.ids[rows], return_inverse=True)
+            batch = Batch(Keys([keys[id] for id in ids.tolist()], index), part.t, part.x)
+            y = pipeline.fold(group, batch)
+            same = (y.view(np.uint32) == part.y.view(np.uint32)) | (np.isnan(y) & np.isnan(part.y))
+            folded += len(y)
+            differing += int((~same.all(axis=1)).sum())
+    for id, rest in late.items():  # after all samples
+        groups[id].learn([label for _, label in rest])
     _wait_on(pipeline, journal, groups)
     if differing:
         logger.warning("%d of %d folded predictions are not as recorded", differing, folded)
@@ -125,15 +134,21 @@ def _exchanged(groups: dict[int, Group], journal: Journal) -> list[str]:
 
 def _restore(
     pipeline: Pipeline, journal: Journal, groups: dict[int, Group], start: NDArray[np.int64]
-) -> None:
-    """States from the newest good snapshot; start[id] becomes how many samples they have seen."""
+) -> NDArray[np.int64]:
+    """States from the newest good snapshot; start[id] becomes how many samples they have seen.
+
+    Returns the last label that each knows of (streams,).
+    """
     keys = list(journal.streams)
+    labelled = np.zeros(len(keys), np.int64)
     for path in snapshots.found(journal.folder):
         try:
             made_by, parts = snapshots.read(path, journal.name)
-            counted = snapshots.counted(path)
-            if any((counts > journal.counts[ids]).any() for ids, counts in counted):
-                raise snapshots.SnapshotError(f"{path} knows of samples that the journal has not")
+            for ids, counts, labels in snapshots.counted(path):
+                if (counts > journal.counts[ids]).any() or labels > journal.labelled:
+                    raise snapshots.SnapshotError(
+                        f"{path} knows of samples that the journal has not"
+                    )
         except snapshots.SnapshotError as error:
             logger.warning("%s; the one before it is tried", error)
             continue
@@ -158,14 +173,53 @@ def _restore(
                     rows = bank.rows([keys[id] for id in ids.tolist()])
                     flat(bank.states)[rows] = states[own]
                 start[ids] = part.counts[own]
+                labelled[ids] = part.labels
             pipeline.trim()
-        return
+        break
+    return labelled
+
+
+def _late(
+    groups: dict[int, Group], journal: Journal, labelled: NDArray[np.int64]
+) -> dict[int, deque[tuple[int, Label]]]:
+    """By stream the labels that its state does not know of, each after how many samples."""
+    records = list(journal.streams.items())
+    late: dict[int, deque[tuple[int, Label]]] = {}
+    with closing(journal.read()) as db:
+        query = "SELECT id, stream, number, t, value FROM labels WHERE id > ? ORDER BY id"
+        for n, id, number, t, value in db.execute(query, (int(labelled.min(initial=0)),)):
+            key, record = records[id]
+            if id in groups and n > labelled[id] and number > record.began:
+                late.setdefault(id, deque()).append((number, Label(key, value, t)))
+    return late
+
+
+def _between_labels(
+    ids: NDArray[np.int32], numbers: NDArray[np.int64], late: dict[int, deque[tuple[int, Label]]]
+) -> Iterator[tuple[list[Label], slice]]:
+    """Rows of a batch, sample numbers[n] of stream ids[n], and the labels that come before them.
+
+    These leave `late`.
+    """
+    cuts: dict[int, list[Label]] = {0: []}
+    for id in late.keys() & set(np.unique(ids).tolist()):
+        rows, labels = np.flatnonzero(ids == id), late[id]
+        while labels and labels[0][0] <= numbers[rows[-1]]:
+            number, label = labels.popleft()
+            at = int(rows[np.searchsorted(numbers[rows], number)])
+            cuts.setdefault(at, []).append(label)
+    begins = sorted(cuts)
+    for begin, end in zip(begins, [*begins[1:], len(ids)], strict=True):
+        yield cuts[begin], slice(begin, end)
 
 
 def _after(
     groups: dict[int, Group], journal: Journal, start: NDArray[np.int64]
-) -> Iterator[tuple[Group, Columns]]:
-    """Samples of each stream from number start[id] on, in batches; ids say whose."""
+) -> Iterator[tuple[Group, Columns, NDArray[np.int64]]]:
+    """Samples of each stream from number start[id] on, in batches, and their numbers.
+
+    Their ids say whose they are.
+    """
     db = journal.read()
     try:
         ends = np.zeros(len(start), np.int64)  # samples that left the log
@@ -178,27 +232,37 @@ def _after(
         served_by = np.full(len(start), -1)
         for id, group in groups.items():
             served_by[id] = number_of[group]
-        gathered: dict[Group, list[Columns]] = {}
+        gathered: dict[Group, list[tuple[Columns, NDArray[np.int64]]]] = {}
         for _, part in log(db, journal.kinds):
             assert part.ids is not None
-            new = ends[part.ids] + repeats(part.ids) >= start[part.ids]
+            numbers = ends[part.ids] + repeats(part.ids)
+            new = numbers >= start[part.ids]
             ends += np.bincount(part.ids, minlength=len(ends))
             by = served_by[part.ids]
             for n in np.unique(by[new & (by >= 0)]).tolist():
                 parts = gathered.setdefault(distinct[n], [])
-                parts.append(part.rows(new & (by == n)))
-                if sum(len(p.t) for p in parts) >= FOLD_ROWS:
-                    yield distinct[n], columns.joined(gathered.pop(distinct[n]))
+                own = new & (by == n)
+                parts.append((part.rows(own), numbers[own]))
+                if sum(len(which) for _, which in parts) >= FOLD_ROWS:
+                    yield distinct[n], *_joined(gathered.pop(distinct[n]))
         for group, parts in gathered.items():
-            yield group, columns.joined(parts)
+            yield group, *_joined(parts)
     finally:
         db.close()
 
 
+def _joined(
+    parts: list[tuple[Columns, NDArray[np.int64]]],
+) -> tuple[Columns, NDArray[np.int64]]:
+    samples = columns.joined([part for part, _ in parts])
+    return samples, np.concatenate([numbers for _, numbers in parts])
+
+
 def _of_chunks(
     db: Any, journal: Journal, group: Group, id: int, start: int
-) -> Iterator[tuple[Group, Columns]]:
+) -> Iterator[tuple[Group, Columns, NDArray[np.int64]]]:
     for first, _, part in chunks(db, journal.kinds, id, start):
         skipped = max(0, start - first)
         part = part.rows(slice(skipped, None))
-        yield group, part._replace(ids=np.full(len(part.t), id, np.int32))
+        numbers = first + skipped + np.arange(len(part.t))
+        yield group, part._replace(ids=np.full(len(part.t), id, np.int32)), numbers

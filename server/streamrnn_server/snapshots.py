@@ -3,10 +3,11 @@
 A file is a header and slices, each a line of JSON and arrays in NumPy's own format:
 
     {"version": 1, "journal": .., "fingerprint": .., "made": ..}
-    {"identity": .., "banks": 2}  ids (n,)  counts (n,)  states of each bank (n, row)
+    {"identity": .., "banks": 2, "labels": 0}  ids (n,)  counts (n,)  states of each bank (n, row)
     ...
 
-A slice is consistent in itself: state n is that of stream ids[n] after its first counts[n] samples.
+A slice is consistent in itself: state n is that of stream ids[n] after its first counts[n] samples
+and all labels of the journal up to id `labels`; where that is not said there were none.
 So slices can be copied one by one between commits, and no commit waits for the copy of everything.
 A file's name ends in the digest of its content, and it gets that name when it is whole.
 """
@@ -44,6 +45,7 @@ class Slice(NamedTuple):
     ids: NDArray[np.int64]  # (n,)
     counts: NDArray[np.int64]  # (n,)
     states: Sequence[NDArray[Any]]  # for each bank (n, row)
+    labels: int = 0  # the last one that they know of
 
 
 class Writer:
@@ -65,7 +67,8 @@ class Writer:
         )
 
     def add(self, part: Slice) -> None:
-        self._line({"identity": part.identity, "banks": len(part.states)})
+        about = {"identity": part.identity, "banks": len(part.states), "labels": part.labels}
+        self._line(about)
         for array in (part.ids, part.counts, *part.states):
             np.lib.format.write_array(self, array, allow_pickle=False)
 
@@ -120,17 +123,18 @@ def read(path: Path, journal: str) -> tuple[str, Iterator[Slice]]:
     return made["fingerprint"], _slices(path)
 
 
-def counted(path: Path) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """ids and counts of each slice of a snapshot that `read` found good, without its states."""
+def counted(path: Path) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], int]]:
+    """ids, counts, labels of each slice of a snapshot that `read` found good, without states."""
     with path.open("rb") as file:
         file.readline()
         while line := file.readline():
             ids, counts = (np.lib.format.read_array(file, allow_pickle=False) for _ in range(2))
-            for _ in range(json.loads(line)["banks"]):
+            described = json.loads(line)
+            for _ in range(described["banks"]):
                 np.lib.format.read_magic(file)
                 shape, _, dtype = np.lib.format.read_array_header_1_0(file)
                 file.seek(math.prod(shape) * dtype.itemsize, os.SEEK_CUR)
-            yield ids, counts
+            yield ids, counts, described.get("labels", 0)
 
 
 def _slices(path: Path) -> Iterator[Slice]:
@@ -142,4 +146,5 @@ def _slices(path: Path) -> Iterator[Slice]:
                 np.lib.format.read_array(file, allow_pickle=False)
                 for _ in range(2 + described["banks"])
             ]
-            yield Slice(described["identity"], arrays[0], arrays[1], arrays[2:])
+            labels = described.get("labels", 0)
+            yield Slice(described["identity"], arrays[0], arrays[1], arrays[2:], labels)

@@ -53,6 +53,14 @@ class Admission:
     def get(self, key: str) -> Group | None:
         return self._group_of.get(key)
 
+    def opened(self, key: str) -> Group:
+        """The group of a stream that a label is for. Raises Refused."""
+        group = self._group_of.get(key) if isinstance(key, str) else None
+        if group is None:
+            error = "no row of this stream has come; send a label after the row it belongs to"
+            raise Refused("label", key if isinstance(key, str) else shown(key), error)
+        return group
+
     def known(self, key: str, x: Sample) -> tuple[Group | None, Rule, Channels]:
         """The group of a stream, if it is open, and the rule and channels for sample x of it."""
         group = self._group_of.get(key) if isinstance(key, str) else None

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from streamz import Stream
 
+from streamrnn.streams.batch import Label
 from streamrnn.streams.groups import Group, Result
 from streamrnn.streams.lateness import Waiting
 from streamrnn.streams.refused import Refusals, failed
@@ -22,11 +23,13 @@ class Commit(NamedTuple):
     results  in order
     marks    by name, how far a sender or source had been read when this was flushed
     waiting  what changed of samples that wait for earlier ones
+    labels   in order, those that taught something, and how many of the results came before each
     """
 
     results: Sequence[Result]
     marks: Mapping[str, int]
     waiting: Waiting = Waiting({}, (), ())
+    labels: Sequence[tuple[int, Label]] = ()
 
 
 Write = Callable[[Commit], "Future[None]"]

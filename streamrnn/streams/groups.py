@@ -1,7 +1,7 @@
 """Which step serves which stream: rules by pattern, and the groups of streams they make."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -15,7 +15,7 @@ from streamrnn.evaluate import RunningError
 from streamrnn.keys import Keys
 from streamrnn.learner import Learner
 from streamrnn.step import Output, Step, allocate
-from streamrnn.streams.batch import Batch
+from streamrnn.streams.batch import Batch, Label
 from streamrnn.streams.grid import How
 from streamrnn.streams.identity import identity
 from streamrnn.streams.nodes import rnn
@@ -124,6 +124,24 @@ class Group:
             self.outputs += tuple(e._replace(channel=self.target, ahead=1) for e in errors)
         self.identity = f"{identity(step)} {self.target} {channels} {self.outputs}"
         self._nodes[-1].map(self._result).connect(results)
+
+    def check_learns(self, key: str) -> None:
+        """Raises Refused unless the step learns from labels that come after their rows."""
+        if not hasattr(self.step, "learn_labels"):
+            error = (
+                f"{type(self.step).__name__} of rule {self.rule.match} does not learn from labels; "
+                "send them to streams of a forecaster or detector"
+            )
+            raise Refused("label", key, error)
+
+    def learn(self, labels: Sequence[Label]) -> list[bool]:
+        """Learn labels of rows that have been; which of them taught something."""
+        known = [label for label in labels if label.key in self.bank]
+        if not known:
+            return [False] * len(labels)
+        y, t = (np.array(column) for column in zip(*((l.value, l.t) for l in known), strict=True))
+        learned = iter(self._nodes[0].learn([label.key for label in known], y, t) >= 0)
+        return [label.key in self.bank and bool(next(learned)) for label in labels]
 
     def on_refused(self, callback: Callable[[Refused], object]) -> None:
         """`callback(refused)` is called when the step fails on a batch."""

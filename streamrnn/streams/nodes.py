@@ -128,6 +128,20 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
             self.undo.put_back(before)
             raise
 
+    def learn(
+        self, keys: Sequence[Hashable], y: NDArray[np.float64], t: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        """`Bank.learn`, which can be taken back like an element. Raises what the step raises."""
+        if not self.holding:
+            self.undo.clear()
+        before = len(self.undo)
+        self.undo.copy(self.bank.rows(dict.fromkeys(keys)))
+        try:
+            return self.bank.learn(keys, y, t)
+        except BaseException:
+            self.undo.put_back(before)
+            raise
+
     # A node that reads other columns or shows its results otherwise overrides these three.
 
     def columns(self, batch: Batch) -> Any:

@@ -21,10 +21,13 @@ from streamrnn.streams.admission import Admission, Channels
 from streamrnn.streams.batch import (
     DAY_S,
     Batch,
+    Label,
     Pending,
     Sample,
+    checked_label,
     checked_row,
     checked_time,
+    nothing_to_learn,
 )
 from streamrnn.streams.commit import Commit, Commits, Results, Write
 from streamrnn.streams.events import events
@@ -101,6 +104,7 @@ class Pipeline:
         self._on_reset: list[Callable[[str], object]] = []
         self._resets: dict[str, Group] = {}  # after what is pending
         self._resetting: dict[str, Group] = {}  # after the commit that is on its way
+        self._learned: list[tuple[int, Label]] = []  # in the flush that is being done
         self._marks: dict[str, int] = {}
         self.reorder = Reorder()
         self._pending: dict[Group, Pending] = {}
@@ -174,6 +178,33 @@ class Pipeline:
         if taken or self._marks:
             self._wake(taken, now)
         return taken
+
+    def learn(
+        self,
+        key: str,
+        value: float,
+        t: float | str | None,
+        refused: Callable[[Refused], object] = lambda refused: None,
+    ) -> None:
+        """Take the target of a row of time t that came without it, after all taken before.
+
+        Raises Refused, and counts it, for what is no label of a stream that learns. One that turns
+        out to teach nothing, for there is no such row, it is too old, or its target is known, is
+        counted as well and `refused(why)` called. Where rows wait for earlier ones, a label is for
+        those that have been used.
+        """
+        now = time.time()
+        try:
+            if self.halted:
+                raise Refused("journal", key, self.halted)
+            group = self.admission.opened(key)
+            group.check_learns(key)
+            label = checked_label(key, value, t, now, self.future_s)._replace(refused=refused)
+        except Refused as error:
+            self.refuse(error)
+            raise
+        self._pending_of(group).label(label, last=group.rule.waits)
+        self._wake(1, now)
 
     def mark(self, name: str, number: int) -> None:
         """What was taken so far is all of `name` up to `number`; committed together with it."""
@@ -283,19 +314,17 @@ class Pipeline:
         for group, samples in pending.items():
             if held is not None:
                 group.hold()
-            for _, part in events(
-                group, samples.batch(self._arrived, group.channels), self.watched
-            ):
-                try:
-                    group.source.emit(part)
-                except Exception as error:  # the graph has put its states back
-                    self.refuse(failed(group.rule.match, error, len(part.keys)))
+            for labels, batch in samples.parts(self._arrived, group.channels):
+                self._learn(group, labels)
+                if batch is not None:
+                    self._emit(group, batch)
         self.spent_s += time.perf_counter() - begin
         marks, self._marks = self._marks, {}
         self._resetting, self._resets = self._resets, {}
         if held is not None and (pending or marks or self.reorder):
             self._results.held = []
-            self._commits.begin(Commit(held, marks, self.reorder.begin()), pending)
+            learned, self._learned = self._learned, []
+            self._commits.begin(Commit(held, marks, self.reorder.begin(), learned), pending)
         else:
             self.marks |= marks
             self.reorder.begin()
@@ -340,6 +369,29 @@ class Pipeline:
                 what = f"states of idle streams stay in memory, they cannot be written: {error}"
                 self.refuse(Refused("states", "pipeline", what, 0))
 
+    def _emit(self, group: Group, batch: Batch) -> None:
+        for _, part in events(group, batch, self.watched):
+            try:
+                group.source.emit(part)
+            except Exception as error:  # the graph has put its states back
+                self.refuse(failed(group.rule.match, error, len(part.keys)))
+
+    def _learn(self, group: Group, labels: Sequence[Label]) -> None:
+        if not labels:
+            return
+        try:
+            learned = group.learn(labels)
+        except Exception as error:  # the group has put its states back
+            return self.refuse(failed(group.rule.match, error, len(labels), "cannot learn, with "))
+        held = self._results.held
+        for label, taught in zip(labels, learned, strict=True):
+            if not taught:
+                why = nothing_to_learn(label)
+                self.refuse(why)
+                label.refused(why)
+            elif held is not None:
+                self._learned.append((len(held), label))
+
     def _committed(self, commit: Commit) -> None:
         self.marks |= commit.marks
         self.reorder.done()
@@ -365,7 +417,8 @@ class Pipeline:
                 callback(key)
 
     def _halt(self, commit: Commit, why: str) -> None:
-        given_up = sum(len(result.batch.keys) for result in commit.results) + self._waiting
+        given_up = sum(len(result.batch.keys) for result in commit.results)
+        given_up += len(commit.labels) + self._waiting
         self._pending, self._waiting, self._due, self._marks = {}, 0, False, {}
         self._resets, self._resetting = {}, {}
         self.reorder.give_up()
