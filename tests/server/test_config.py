@@ -138,7 +138,7 @@ def test_everything_that_can_be_said(folder, monkeypatch):
     boiler, wind, net, code, rest = server.pipeline.rules
     assert (boiler.match, boiler.channels, boiler.target) == ("boiler/*", ("temp", "load"), 1)
     assert isinstance(boiler.step(boiler.channels), srnn.Detector)
-    assert boiler.step(boiler.channels).outputs == 3 * 3 + 3
+    assert boiler.step(boiler.channels).outputs == 3 * 3 + 5
     assert (wind.channels, wind.units_of(("dir", "speed")), wind.target) == (None, ("", "m/s"), 1)
     assert isinstance(wind.step(("dir", "speed")), srnn.Forecaster)
     assert isinstance(net.step(net.channels), srnn.GRU)
