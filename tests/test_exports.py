@@ -182,32 +182,47 @@ def test_steps_from_the_last_to_the_first_are_refused():
 # recorded files
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in sorted(VECTORS.glob("*.onnx")) if path.stem != "tf_before"],
-    ids=lambda path: path.stem,
-)
+@pytest.mark.parametrize("path", sorted(VECTORS.glob("*.onnx")), ids=lambda path: path.stem)
 def test_recorded_files_give_the_recorded_outputs(path):
     recorded = load_file(path.with_suffix(".safetensors"))
     Y = from_onnx(path).run(recorded["X"])[-len(recorded["Y"]) :]
     np.testing.assert_allclose(Y, recorded["Y"], rtol=0, atol=TOLERANCE)
 
 
-def test_a_loop_that_is_no_rnn_is_refused():
+def test_loops_are_the_cells_that_keras_had():
+    layers = from_onnx(VECTORS / "tf_gru_loops.onnx").layers
+    assert [(layer.kind, layer.options) for layer in layers] == [
+        ("GRU", {"reset_after": True}),
+        ("GRU", {"reset_after": True, "activations": [["sigmoid"], ["relu"]]}),
+        (
+            "GRU",
+            {
+                "reset_after": False,
+                "activations": [["hard_sigmoid", np.float32(0.2), 0.5], ["tanh"]],
+            },
+        ),
+        ("Linear", {}),
+    ]
+
+
+def test_a_loop_that_is_no_cell_is_refused():
+    model = onnx.load(VECTORS / "tf_before.onnx")
+    of_gru(model, "Tanh:0").op_type = "Sin"
     with pytest.raises(
         FormatError,
         match=re.escape(
-            "tf_before.onnx: node sequential_6/gru_2/while_loop (Loop): is a loop over single "
-            "operators, of which that of an RNN alone is known, f(x_t W + h R + b) over all steps; "
-            "read the network from the file of the library that trained it: from_keras takes .keras"
+            "the ONNX model: node sequential_6/gru_2/while_loop (Loop): is a loop over single "
+            "operators, of which those of an RNN and a GRU alone are known, f(x_t W + h R + b) and "
+            "z h + (1 - z) n over all steps; read the network from the file of the library that "
+            "trained it: from_keras takes .keras"
         ),
     ):
-        from_onnx(VECTORS / "tf_before.onnx")
+        from_onnx(model)
 
 
-def body(model):
-    """The nodes inside the first Loop of tf_simple.onnx, by their kind."""
-    loop = next(node for node in model.graph.node if node.op_type == "Loop")
+def body(model, n=0):
+    """The nodes inside the first Loop, or the n-th, by their kind."""
+    loop = [node for node in model.graph.node if node.op_type == "Loop"][n]
     (graph,) = (a.g for a in loop.attribute if a.name == "body")
     return loop, graph, {node.op_type: node for node in graph.node}
 
@@ -257,13 +272,125 @@ CHANGES = [other_operator, subtracted, twice_the_state, from_the_second_step_on]
 CHANGES += [until_another_count, of_itself, with_more_terms]
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_a_loop_that_differs_from_an_rnn_is_refused(change):
-    model = onnx.load(VECTORS / "tf_simple.onnx")
+def of_gru(model, end, n=0):
+    """The node of a loop's cell whose output it is."""
+    (node,) = (o for o in body(model, n)[1].node if o.output[0].endswith(f"/gru_cell/{end}"))
+    return node
+
+
+def another_number(model, name, number, n=0):
+    graph = body(model, n)[1]
+    (tensor,) = (t for t in graph.initializer if t.name.endswith(name))
+    dtype = onnx.numpy_helper.to_array(tensor).dtype
+    tensor.CopyFrom(onnx.numpy_helper.from_array(np.array(number, dtype), tensor.name))
+
+
+def another_gate_function(model):
+    of_gru(model, "Sigmoid_1:0").op_type = "Tanh"
+
+
+def two_less_z(model):
+    another_number(model, "gru_cell/sub/x:0", 2)
+
+
+def z_less_one(model):
+    sub = of_gru(model, "sub:0")
+    sub.input[0], sub.input[1] = sub.input[1], sub.input[0]
+
+
+def one_less_r(model):
+    of_gru(model, "sub:0").input[1] = of_gru(model, "Sigmoid_1:0").output[0]
+
+
+def keeping_by_r(model):
+    of_gru(model, "mul_1:0").input[0] = of_gru(model, "Sigmoid_1:0").output[0]
+
+
+def parts_taken_from_one_another(model):
+    next(o for o in body(model)[1].node if o.output[0].endswith("Identity_4:0")).op_type = "Sub"
+
+
+def a_part_added_twice(model):
+    of_gru(model, "add_2:0").input[1] = of_gru(model, "add_2:0").input[0]
+
+
+def a_gate_of_x_alone(model):
+    of_gru(model, "Sigmoid:0").input[0] = of_gru(model, "split:0").output[0]
+
+
+def reset_added(model):
+    of_gru(model, "mul:0").op_type = "Add"
+
+
+def split_along_the_batch(model):
+    (axis,) = of_gru(model, "split:0").attribute
+    axis.i = 0
+
+
+def split_unevenly(model):
+    another_number(model, "split__1583", [6, 5, 1])
+
+
+def split_into_too_many(model):
+    another_number(model, "split__1583", [6, 6, 6])
+
+
+def other_columns(model):
+    another_number(model, "const_starts__1577", [0, 11])
+
+
+def x_of_another_step(model):
+    gather = body(model)[2]["Gather"]
+    gather.input[1] = body(model)[1].initializer[2].name  # the constant 1 of the counter
+    assert gather.input[1].endswith("while/add/y:0")
+
+
+def reset_of_x(model):
+    of_gru(model, "mul:0").input[1] = of_gru(model, "split:0").output[2]
+
+
+def clipped_at_two(model):
+    another_number(model, "clip_by_value/Minimum/y:0", 2, 2)
+
+
+def gates_of_two_slopes(model):
+    another_number(model, "gru_cell/Const_1:0", 0.3, 2)
+
+
+GRU_CHANGES = [another_gate_function, two_less_z, z_less_one, one_less_r, keeping_by_r]
+GRU_CHANGES += [parts_taken_from_one_another, a_part_added_twice, a_gate_of_x_alone, reset_added]
+GRU_CHANGES += [split_along_the_batch, split_unevenly, split_into_too_many, other_columns]
+GRU_CHANGES += [x_of_another_step]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("simple", change) for change in CHANGES]
+    + [("before", change) for change in GRU_CHANGES]
+    + [("gru_loops", change) for change in (reset_of_x, clipped_at_two, gates_of_two_slopes)],
+    ids=lambda it: getattr(it, "__name__", it),
+)
+def test_a_loop_that_differs_from_a_cell_is_refused(name, change):
+    model = onnx.load(VECTORS / f"tf_{name}.onnx")
     from_onnx(model)
     change(model)
-    with pytest.raises(FormatError, match=r"\(Loop\): (is a loop over|its body reads a value)"):
+    with pytest.raises(
+        FormatError,
+        match=r"\(Loop\): (is a loop over|its body reads a value|its inputs do not fit|R has shape)"
+        r"|\(Split\): splits \d+ columns into parts of",
+    ):
         from_onnx(model)
+
+
+def test_each_gate_of_a_loop_has_the_columns_that_it_reads():
+    """With r and z exchanged it is another GRU, and so are the weights."""
+    model, X = onnx.load(VECTORS / "tf_before.onnx"), samples()
+    for at in (0, 1):
+        z, r = of_gru(model, "add:0"), of_gru(model, "add_1:0")
+        z.input[at], r.input[at] = r.input[at], z.input[at]
+    Y = answer(model, X)
+    assert np.abs(from_onnx(VECTORS / "tf_before.onnx").run(X) - Y).max() > 0.1
+    np.testing.assert_allclose(from_onnx(model).run(X), Y, rtol=0, atol=TOLERANCE)
 
 
 def step(model, n, kind="Tanh"):

@@ -1,23 +1,23 @@
-"""A Loop over the steps of a sequence whose body is an RNN cell, as tf2onnx writes a SimpleRNN.
+"""A Loop over the steps of a sequence whose body is a cell, as tf2onnx writes some of Keras.
 
-The body holds h' = f(x_t W + h R + b) as single operators: x_t is gathered by a counter, h carried.
+It writes so a SimpleRNN, and a GRU that is not as CuDNN has it: the body holds the step of the cell
+as single operators, x_t is gathered by a counter, h carried.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from streamrnn.formats.onnx_cells import FUNCTIONS
+from streamrnn.formats import onnx_single
 from streamrnn.formats.onnx_layers import recurrent
-from streamrnn.formats.onnx_stream import Array, Graph, Node, Stream, Value
+from streamrnn.formats.onnx_stream import Graph, Node, Stream, Value
 from streamrnn.formats.onnx_sums import Sums
 
 KNOWN = (
-    "is a loop over single operators, of which that of an RNN alone is known, f(x_t W + h R + b) "
-    "over all steps; read the network from the file of the library that trained it: from_keras "
-    "takes .keras and .h5, from_torch weights"
+    "is a loop over single operators, of which those of an RNN and a GRU alone are known, "
+    "f(x_t W + h R + b) and z h + (1 - z) n over all steps; read the network from the file of the "
+    "library that trained it: from_keras takes .keras and .h5, from_torch weights"
 )
 
 
@@ -34,19 +34,23 @@ def looped(node: Node, inputs: Sequence[Value]) -> dict[str, Value]:
     after = dict(zip(carried, graph.outputs[1:], strict=False))
     unchanged = Sums({}, producer)
     kept = [name for name in carried if unchanged.source(after[name]) == name]
-    body = Sums(graph.constants | outer | {name: before[name] for name in kept}, producer)
+    values = graph.constants | outer | {name: before[name] for name in kept}
+    body = Sums(values | onnx_single.parts(graph, values), producer)
 
     counters = [n for n in carried if n not in kept and _counts(body, n, before[n], after[n])]
     states = [name for name in carried if name not in (*kept, *counters)]
     if len(states) != 1 or len(counters) != 1:
         raise node.refused(KNOWN)
     h = body.source(after[states[0]])
-    cell, x, weights = _cell(node, body, states[0], h, (count, *counters))
-    if not _over_all(body, graph.outputs[0], after[counters[0]], x.shape[0]):
+    cell = onnx_single.cell(body, states[0], h)
+    x = _gathered(body, cell.x, (count, *counters)) if cell else None
+    if not cell or not x or not _over_all(body, graph.outputs[0], after[counters[0]], x.shape[0]):
         raise node.refused(KNOWN)
     h_0 = before[states[0]]
-    given = [x, *weights, None, h_0[None] if isinstance(h_0, np.ndarray) else h_0]
-    Y, Y_h = recurrent(cell, given).values()
+    given = [x, *cell.weights, None, h_0[None] if isinstance(h_0, np.ndarray) else h_0]
+    Y, Y_h = recurrent(
+        Node(cell.kind, node.name, [], ["Y", "Y_h"], cell.attributes), given
+    ).values()
     assert isinstance(Y, Stream) and isinstance(Y_h, Stream)
     steps, last = replace(Y, axes=(Y.axes[0], *Y.axes[2:])), replace(Y_h, axes=Y_h.axes[1:])
     ends = [before[name] if name in kept else last if name in states else None for name in carried]
@@ -68,6 +72,15 @@ def _producers(node: Node, body: Graph) -> dict[str, Node]:
     return made
 
 
+def _gathered(body: Sums, name: str, counters: Sequence[str]) -> Stream | None:
+    """The sequence of whose steps a value is that of the count."""
+    gather = body.made(name, "Gather")
+    if gather is None or gather.attributes.get("axis", 0) != 0 or gather.inputs[1] not in counters:
+        return None
+    x = body.values.get(gather.inputs[0])
+    return x if isinstance(x, Stream) else None
+
+
 def _counts(body: Sums, name: str, before: Value, after: str) -> bool:
     """Whether a carried value goes 0, 1, 2, ..."""
     added = [term for term in body.terms(after) if term != (name, "")]
@@ -85,40 +98,3 @@ def _over_all(body: Sums, condition: str, next_count: str, steps: int) -> bool:
     most = body.constant(limit)
     same = body.source(count) == body.source(next_count)
     return same and most is not None and bool((most == steps).all())
-
-
-def _cell(
-    node: Node, body: Sums, state: str, h: str, counters: Sequence[str]
-) -> tuple[Node, Stream, list[Array]]:
-    """An RNN node for h = f(x_t W + h R + b), what it reads, and its W, R and B."""
-    outside = body.producer.get(h)
-    if outside is None or outside.kind.lower() not in FUNCTIONS:
-        raise node.refused(KNOWN)
-    x: Value = None
-    bias: Any = np.float32(0)
-    found: list[tuple[str, Array]] = []
-    for left, right in body.terms(outside.inputs[0]):
-        constant, gather = body.constant(right or left), body.made(left, "Gather")
-        if constant is None:
-            raise node.refused(KNOWN)
-        if not right:
-            bias = bias + constant
-        elif left == state:
-            found.append(("R", constant.T[None]))
-        elif gather and gather.attributes.get("axis", 0) == 0 and gather.inputs[1] in counters:
-            found.append(("W", constant.T[None]))
-            x = body.values.get(gather.inputs[0])
-        else:
-            raise node.refused(KNOWN)
-    if sorted(name for name, _ in found) != ["R", "W"] or not isinstance(x, Stream):
-        raise node.refused(KNOWN)
-    matrices = dict(found)
-    H = matrices["R"].shape[2]
-    B = np.concatenate([np.broadcast_to(bias, (H,)), np.zeros(H, np.float32)])
-    constants = {
-        f"activation_{name}": [outside.attributes[name]]
-        for name in ("alpha", "beta")
-        if name in outside.attributes
-    }
-    cell = Node("RNN", node.name, [], ["Y", "Y_h"], {"activations": [outside.kind], **constants})
-    return cell, x, [matrices["W"], matrices["R"], B[None]]

@@ -3,7 +3,7 @@
 Made with tensorflow 2.21, tf_keras 2.21 (Keras 2), tf2onnx 1.17 and onnx 1.23. A model each: the
 .h5 of model.save, the .onnx of tf2onnx, and beside them X and what Keras gives as .safetensors.
 tf2onnx writes a SimpleRNN as a Loop, go_backwards as a ReverseSequence, and a GRU that resets
-before the product as a Loop too, which is refused.
+before the product, has no bias or other activations as a Loop too.
 """
 
 import os
@@ -57,6 +57,19 @@ MODELS: dict[str, Any] = {
     ],
     "backwards": lambda: [L.Input((None, 3)), L.LSTM(6, go_backwards=True), L.Dense(2)],
     "before": lambda: [L.Input((None, 3)), L.GRU(6, reset_after=False, **ALL), L.Dense(2)],
+    "gru_loops": lambda: [
+        L.Input((None, 3)),
+        L.GRU(6, use_bias=False, **ALL),
+        L.GRU(5, activation="relu", **ALL),
+        L.GRU(4, reset_after=False, recurrent_activation="hard_sigmoid", **ALL),
+        L.Dense(2),
+    ],
+    "gru_loops_both": lambda: [
+        L.Input((None, 3)),
+        L.Bidirectional(L.GRU(4, reset_after=False, use_bias=False, **ALL)),
+        L.Bidirectional(L.GRU(3, activation="elu")),
+        L.Dense(2),
+    ],
 }
 
 
