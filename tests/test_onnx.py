@@ -290,6 +290,13 @@ REFUSED = [
         "node Y (MatMul): its matrix has 4 columns, but x has 3",
     ),
     (
+        lambda: graph(
+            [("GRU", ["X", "W", "R"], ["Y"], {})],
+            {"W": np.ones((1, 6, 4), np.float32), "R": np.ones((1, 6, 2), np.float32)},
+        ),
+        "node Y (GRU): its W has shape (1, 6, 4), but x has 3 columns",
+    ),
+    (
         lambda: graph([("Add", ["X", "X"], ["Y"], {})], M),
         "node Y (Add): joins two ways through the graph; expected a straight line",
     ),

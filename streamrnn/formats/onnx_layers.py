@@ -36,7 +36,9 @@ def recurrent(node: Node, inputs: list[Value]) -> dict[str, Value]:
         raise node.refused("its sequence is the batch of the layer below; expected a Transpose")
     if x.last:
         raise node.refused("reads the last step of the layer below alone, not a sequence")
-    features(x, node.name, axis=2)
+    columns = features(x, node.name, axis=2)
+    if isinstance(W, np.ndarray) and columns not in (W.shape[-1], *OPEN):
+        raise node.refused(f"its W has shape {W.shape}, but x has {columns} columns")
     T = prod(atom.size for atom in time)
     if isinstance(lengths, np.ndarray) and (lengths != T).any():
         steps = "any number of" if T in OPEN else T
