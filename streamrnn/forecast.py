@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamrnn.kernels import channels, clock, cycle
 from streamrnn.kernels import forecast as kernel
+from streamrnn.kernels import rtrl as recurrences
 from streamrnn.step import OneStream, Output, allocate, check_row, check_rows, flat, padded
 
 Array = NDArray[np.float64]
@@ -74,7 +75,6 @@ class Learner(OneStream):
     extra_outputs = 0
     parallel = 64  # samples, of about 4 us each; see `Step`
     timed = True
-    _advance: Callable[..., None]
 
     def __init__(self, channels: int = 1, target: int = 0, horizon: int = 12) -> None:
         for name, value, least in (
@@ -113,6 +113,11 @@ class Learner(OneStream):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._flat = flat(self._states)  # a view of the copy, where pickle made another array
+
+    @property
+    def _advance(self) -> Callable[..., None]:
+        """The kernel that moves states."""
+        raise NotImplementedError
 
     @property
     def extra_fields(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
@@ -307,6 +312,7 @@ class Forecaster(Learner):
     channels  values in a row; all of them are read to forecast one
     target    index of the one that is forecast
     horizon   rows ahead: 1 .. horizon
+    rtrl      learn the periods of the oscillators too, and how fast they fade
 
     Its forecast is the present value plus a change. Four members learn that by recursive least
     squares, from damped oscillators, recent changes, levels and the cycle that the stream is found
@@ -320,7 +326,39 @@ class Forecaster(Learner):
     The object keeps the state of one stream for `step` and `run`. Many streams: `Bank`.
     """
 
-    _advance = staticmethod(kernel.advance)
+    def __init__(
+        self, channels: int = 1, target: int = 0, horizon: int = 12, *, rtrl: bool = False
+    ) -> None:
+        if not isinstance(rtrl, bool):
+            raise TypeError(f"rtrl is {rtrl!r}, expected True or False")
+        self.rtrl = rtrl
+        super().__init__(channels, target, horizon)
+
+    @property
+    def _advance(self) -> Callable[..., None]:
+        advance: Callable[..., None] = recurrences.advance if self.rtrl else kernel.advance
+        return advance
+
+    @property
+    def extra_fields(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Names and shapes of what the state holds beside that of a forecaster without rtrl."""
+        shapes = recurrences.shapes(len(PERIODS), self.horizon)
+        return tuple(zip(recurrences.FIELDS, shapes, strict=True)) if self.rtrl else ()
+
+    @property
+    def config(self) -> dict[str, int]:
+        """The arguments that make another one like this."""
+        # only where it is on: what is kept of streams without it stays theirs
+        return super().config | ({"rtrl": True} if self.rtrl else {})
+
+    def initial(self) -> NDArray[Any]:
+        """The state of a stream that has not begun, 0-d of `layout`."""
+        state = super().initial()
+        if self.rtrl:
+            periods = np.array(PERIODS)
+            state["speeds"] = -np.log(LASTING * periods), np.log(2 * np.pi / periods)
+            state["turn"] = _turn()
+        return state
 
     def step(self, row: ArrayLike, t: float | None = None) -> Forecast:
         """Learn from row (channels,), for one channel a number will do, then forecast.

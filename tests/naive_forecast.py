@@ -15,6 +15,7 @@ from streamrnn.kernels import error as E
 from streamrnn.kernels import forecast as K
 from streamrnn.kernels import interval as I
 from streamrnn.kernels import mix as X
+from streamrnn.kernels import rtrl as R
 
 
 def usable(x):
@@ -181,14 +182,42 @@ class Member:
         return f[self.which] @ self.W
 
 
+class Waves:
+    """The recurrences: what they make of the drive, and how that follows v and u."""
+
+    def __init__(self):
+        periods = np.array(settings.PERIODS)
+        self.v, self.u = -np.log(settings.LASTING * periods), np.log(2 * np.pi / periods)
+        self.h, self.by_v, self.by_u = np.zeros((3, len(periods)), complex)
+        self.squares = np.zeros((2, len(periods)))
+
+    @property
+    def poles(self):
+        return np.exp(-np.exp(self.v) + 1j * np.exp(self.u))
+
+    def advance(self, drive):
+        poles, gain = self.poles, 2 * (1 - abs(self.poles))
+        turned = poles * self.h
+        self.by_v = poles * self.by_v - np.exp(self.v) * turned
+        self.by_v += 2 * np.exp(self.v) * abs(poles) * drive
+        self.by_u = poles * self.by_u + 1j * np.exp(self.u) * turned
+        self.h = turned + gain * drive
+
+    def learn(self, gradients):
+        """gradients (2, R), of less error by v and by u."""
+        self.squares += R.SLOW * (gradients**2 - self.squares)
+        with np.errstate(invalid="ignore"):  # 0 / 0: nothing learned so far
+            moves = R.RATE * np.nan_to_num(np.clip(gradients / np.sqrt(self.squares), -1, 1))
+        bounds = np.array([R.LOWEST, R.HIGHEST])[..., None]
+        self.v, self.u = np.clip([self.v, self.u] + moves, *bounds)
+
+
 class Forecaster:
-    def __init__(self, channels=1, target=0, horizon=12):
+    def __init__(self, channels=1, target=0, horizon=12, *, rtrl=False):
         self.target, self.H = target, horizon
         self.channels = [Channel() for _ in range(channels)]
         self.changes = []  # of the target, oldest first
-        periods = np.array(settings.PERIODS)
-        self.poles = np.exp((-1 / settings.LASTING + 2j * np.pi) / periods)
-        self.waves = np.zeros(len(periods), complex)
+        self.rtrl, self.waves = rtrl, Waves()
         self.others = min(channels - 1, settings.OTHERS)
         self.lags = settings.LAGS - 2 * self.others
         self.cycle = Cycle()
@@ -199,7 +228,7 @@ class Forecaster:
         for row in self.rows:
             row["y"] = None
         B, H = self.others, self.H
-        late = 2 * len(self.poles) + self.lags - 6 + B
+        late = 2 * len(settings.PERIODS) + self.lags - 6 + B
         level = late + 6 + 5 + 2
         parts = [(0, level + B), (late, level + B + 7), (late + 1, level), (late + 1, level)]
         self.members = [
@@ -214,6 +243,8 @@ class Forecaster:
         y, channel = row[self.target], self.channels[self.target]
         known = channel.n > 0
         if usable(y) and known:
+            if self.rtrl:
+                self.learn_waves(y)
             for h in range(1, self.H + 1):
                 self.learn(y, h)
         for c, x in zip(self.channels, row, strict=True):
@@ -245,8 +276,23 @@ class Forecaster:
         origin = y if usable(y) else None
         self.rows.append(
             {"y": origin, "unit": unit, "f": f, "k": gains, "said": said, "forecast": forecast}
+            | {"by": (self.waves.by_v, self.waves.by_u)}
         )
         return forecast
+
+    def learn_waves(self, y):
+        """Down the gradient of the full member's squared errors, before its weights learn."""
+        member, n = self.members[0], len(settings.PERIODS)
+        gradients = np.zeros((2, n))
+        for i in range(min(self.H, len(self.rows))):
+            then = self.rows[-1 - i]
+            if then["y"] is None or self.miss[i] == 0:
+                continue
+            missed = y - then["y"] - then["unit"] * member.say(then["f"])[i]
+            error = clip(clip(missed, K.HUBER * self.miss[i]) / then["unit"], 100)
+            re, im = member.W[:n, i], member.W[n : 2 * n, i]
+            gradients += error * np.array([re * by.real + im * by.imag for by in then["by"]])
+        self.waves.learn(gradients)
 
     def learn(self, y, h):
         """y is the label, h rows ahead, of the row h rows ago."""
@@ -293,7 +339,7 @@ class Forecaster:
     def features(self, unit):
         pairs = [c.features() for c in self.channels]
         own = pairs.pop(self.target)[0]
-        self.waves = self.poles * self.waves + 2 * (1 - abs(self.poles)) * own
+        self.waves.advance(own)
         recent = [0.0] * self.lags + self.changes
         lags = np.array([clip(recent[-1 - a] / unit, K.CLIP) for a in range(self.lags)])
         levels, changes = np.zeros(self.others), np.zeros(self.others)
@@ -304,7 +350,7 @@ class Forecaster:
         curves = [*(abs(lags[:4]) - 1), *np.clip(own * lags[:2], -8, 8), min(own * own, 8)]
         return np.concatenate(
             [
-                *(self.waves.real, self.waves.imag, lags[6:], changes, lags[5::-1]),
+                *(self.waves.h.real, self.waves.h.imag, lags[6:], changes, lags[5::-1]),
                 *(self.cycle.features(self.H, unit), [1.0, own], levels, curves),
             ]
         )

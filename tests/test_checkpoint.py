@@ -37,7 +37,14 @@ def test_a_loaded_model_without_readout_or_of_tokens_goes_on_too(tmp_path):
         assert loaded.step(x).tobytes() == model.step(x).tobytes()
 
 
-@pytest.mark.parametrize("step", [srnn.Forecaster(2, horizon=3), srnn.Detector(2, horizon=3)])
+@pytest.mark.parametrize(
+    "step",
+    [
+        srnn.Forecaster(2, horizon=3),
+        srnn.Forecaster(2, horizon=3, rtrl=True),
+        srnn.Detector(2, horizon=3),
+    ],
+)
 def test_what_was_learned_goes_on_with_the_same_bits(step, tmp_path):
     X = np.random.default_rng(0).normal(size=(60, 2))
     for row in X[:40]:

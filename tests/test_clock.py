@@ -36,13 +36,14 @@ def test_times_that_come_regularly_change_no_bit_of_the_forecasts(learner):
     assert timed.state["clock"][clock.INTERVAL] == 300.0
 
 
-def test_rows_that_are_lacking_pass_as_missing():
+@pytest.mark.parametrize("options", [{}, {"rtrl": True}], ids=["plain", "rtrl"])
+def test_rows_that_are_lacking_pass_as_missing(options):
     x = daily(800)
     gap = np.r_[np.arange(500), np.arange(507, 800)]
     filled = x.copy()
     filled[500:507] = np.nan
-    expected = np.array(Forecaster().run(filled))[:, gap]
-    actual = np.array(Forecaster().run(x[gap], 3600.0 * gap))
+    expected = np.array(Forecaster(**options).run(filled))[:, gap]
+    actual = np.array(Forecaster(**options).run(x[gap], 3600.0 * gap))
     assert actual.tobytes() == expected.tobytes()
 
 

@@ -13,12 +13,19 @@ from streamrnn.bank import Bank
 from streamrnn.detect import Detector
 from streamrnn.evaluate import progressive
 from streamrnn.forecast import LAGS, PERIODS, Forecaster
-from streamrnn.kernels import cycle
+from streamrnn.kernels import cycle, rtrl
 from streamrnn.kernels import forecast as kernel
+from streamrnn.streams.identity import identity
 from tests import naive_forecast as naive
 from tests.recordings import lag_ratio, office, weather
 
-LEARNERS = [Forecaster, Detector]
+
+def tuning(*args, **options):
+    """A forecaster that learns its recurrences."""
+    return Forecaster(*args, rtrl=True, **options)
+
+
+LEARNERS = [Forecaster, tuning, Detector]
 
 
 def autoregression(T, phi=0.9, seed=0):
@@ -93,6 +100,48 @@ def test_run_matches_naive(channels, target, horizon):
     actual = np.array(Forecaster(channels, target, horizon).run(X))
     # float64; a difference of 1e-16 in P grows with its condition, here about 1e5
     np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("channels", "target", "horizon"), [(1, 0, 12), (3, 1, 5)])
+def test_run_matches_naive_with_rtrl(channels, target, horizon):
+    X = awkward(700, channels)
+    slow, fast = (
+        naive.Forecaster(channels, target, horizon, rtrl=True),
+        tuning(channels, target, horizon),
+    )
+    expected = np.array([slow.step(x) for x in X]).transpose(1, 0, 2)
+    # as above, and the waves' periods have drifted apart by as much
+    np.testing.assert_allclose(fast.run(X), expected, rtol=1e-8, atol=1e-8)
+    state, began = fast.state, fast.initial()
+    np.testing.assert_allclose(state["speeds"], [slow.waves.v, slow.waves.u], rtol=1e-9)
+    assert (abs(state["speeds"] - began["speeds"]) > 10 * rtrl.RATE).any()
+
+
+@pytest.mark.parametrize("kind", [0, 1], ids=["v", "u"])
+def test_traces_are_finite_differences_of_the_waves(kind):
+    forecaster, R, T = tuning(), len(PERIODS), 1500
+    own = kernel.spans(R, LAGS, 0)[0][1] - 1  # where the level is among the features
+    speeds, drives = [], []
+    for row in awkward(T, 1):
+        forecaster.step(row)
+        speeds.append(forecaster.state["speeds"])
+        drives.append(forecaster.state["f"][own])
+
+    def waves(shift):
+        h = np.zeros(R, complex)
+        for each, drive in zip(speeds, drives, strict=True):
+            v, u = np.exp(each + np.array([[1 - kind], [kind]]) * shift)
+            h = np.exp(-v + 1j * u) * h + 2 * (1 - np.exp(-v)) * drive
+        return h
+
+    re, im = forecaster.state["waves"]
+    # float64: the same recurrence in another order of the same operations
+    np.testing.assert_allclose(waves(0.0), re + 1j * im, rtol=1e-9, atol=1e-9)
+    re, im = forecaster.state["traces"].reshape(2, 2, R)[kind]
+    slope = (waves(1e-6) - waves(-1e-6)) / 2e-6
+    assert (abs(slope) > 1e-3).all()
+    # central differences: 1e-12 of the third derivative, and 1e-16 of the waves over 1e-6
+    np.testing.assert_allclose(re + 1j * im, slope, rtol=1e-6, atol=1e-7)
 
 
 def columns(result):
@@ -173,6 +222,17 @@ def test_while_the_target_is_missing_its_forecasts_stand():
     assert abs(following.mean[0] - (20 + np.sin(805 / 10))) < 0.02
 
 
+def test_from_a_gap_rtrl_learns_nothing_while_its_traces_go_on():
+    forecaster = tuning()
+    forecaster.run(autoregression(500))
+    before = forecaster.state
+    forecaster.run(np.full(5, np.nan))
+    after = forecaster.state
+    for name in ("speeds", "turn", "squares"):
+        assert after[name].tobytes() == before[name].tobytes()
+    assert (after["traces"] != before["traces"]).all()
+
+
 def test_a_missing_channel_is_predicted_through():
     T = np.arange(2000)
     X = np.stack([20 + np.sin(T / 10), np.cos(T / 10)], axis=1)
@@ -217,6 +277,31 @@ def test_hostile_input_leaves_everything_finite_and_is_recovered_from(channels):
     assert abs(after.mean[late, 0] - y).mean() < 0.3 * abs(np.diff(X[5000:5901, 0])).mean()
     inside = (after.lower[late, 0] <= y) & (y <= after.upper[late, 0])
     assert 0.8 < inside.mean() < 0.97
+
+
+def test_hostile_input_leaves_what_rtrl_learns_within_bounds():
+    forecaster = tuning()
+    forecaster.step(0.0)
+    assert np.isfinite(forecaster.run(hostile(200_000, 1))).all()
+    state = forecaster.state
+    for name in set(state.dtype.names) - {"now", "made", "ahead"}:
+        assert np.isfinite(state[name]).all(), name
+    speeds = state["speeds"].T
+    assert (rtrl.LOWEST <= speeds).all() and (speeds <= rtrl.HIGHEST).all()
+    assert progressive(forecaster, np.sin(np.arange(6000) / 10), skip=5000)[0] < 0.3
+
+
+@pytest.mark.parametrize("beyond", [0.1, -0.1])
+def test_rtrl_keeps_speeds_within_bounds(beyond):
+    forecaster = tuning()
+    forecaster.run(autoregression(500))
+    state, bounds = forecaster.state, np.array([rtrl.LOWEST, rtrl.HIGHEST][beyond > 0])[:, None]
+    state["speeds"] = bounds + beyond
+    forecaster.state = state
+    forecaster.step(0.0)
+    expected = np.broadcast_to(bounds, state["speeds"].shape)
+    # a step of its own inwards
+    np.testing.assert_allclose(forecaster.state["speeds"], expected, rtol=0, atol=rtrl.RATE)
 
 
 @pytest.mark.parametrize("row", [0, 5, 500])
@@ -415,6 +500,16 @@ def test_state_can_be_taken_put_back_and_forgotten():
 def test_a_state_fits_64_kib(channels):
     assert Forecaster(channels).layout.itemsize <= 64 * 1024
     assert Detector(channels).layout.itemsize <= 64 * 1024 + channels * 768
+    assert tuning(channels).layout.itemsize <= Forecaster(channels).layout.itemsize + 3 * 1024
+    assert tuning().layout.itemsize <= 64 * 1024
+
+
+def test_what_rtrl_is_shows_wherever_two_steps_are_told_apart():
+    plain, tuned = Forecaster(2), tuning(2)
+    assert repr(tuned) == "Forecaster(channels=2, target=0, horizon=12, rtrl=True)"
+    assert repr(plain) == "Forecaster(channels=2, target=0, horizon=12)"
+    assert Forecaster(**tuned.config).layout == tuned.layout != plain.layout
+    assert identity(Forecaster(**tuned.config)) == identity(tuned) != identity(plain)
 
 
 def test_a_state_does_not_grow_with_the_square_of_many_channels():
@@ -471,6 +566,11 @@ def test_rows_may_be_lists_and_for_one_channel_numbers():
 def test_errors_tell_what_was_expected(call, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         call()
+
+
+def test_rtrl_is_on_or_off():
+    with pytest.raises(TypeError, match="rtrl is 0.001, expected True or False"):
+        Forecaster(rtrl=1e-3)
 
 
 def test_text_is_refused():

@@ -188,6 +188,12 @@ def score(y, n, rows, floor, made, ahead):
 
 
 @inner
+def limited(error, unit, miss):
+    """An error as it teaches, in units: an outlier counts no more than a few usual errors."""
+    return clip(clip(error, HUBER * miss) / unit, 100.0)
+
+
+@inner
 def learn(at, span, rows, s):
     """The target is known: at each horizon it is the label of a row before; weights learn."""
     M, H = span.shape[0], (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
@@ -206,7 +212,7 @@ def learn(at, span, rows, s):
         for h in range(H):
             unit, miss, truth = ahead[UNIT, h], ahead[MISS, h], ahead[TRUTH, h]
             if miss > 0.0 and not missing(truth):
-                error[h] = clip(clip(truth - unit * error[h], HUBER * miss) / unit, 100.0)
+                error[h] = limited(truth - unit * error[h], unit, miss)
             else:
                 error[h] = 0.0
         rls.learn(W[b : b + d], K[b : b + d], error)
@@ -424,7 +430,7 @@ def learn_late(at, span, ago, value, s):
             said = 0.0
             for i in range(d):
                 said += W[b + i, h] * F[first + i, c]
-            error = clip(clip(value - origin - unit * said, HUBER * miss) / unit, 100.0)
+            error = limited(value - origin - unit * said, unit, miss)
             for i in range(d):
                 W[b + i, h] += K[b + i, c] * error
             b += d
