@@ -67,6 +67,7 @@ class Detector(Learner):
     reasons = kernel.REASONS
     extra_outputs = kernel.TOLD
     _advance = staticmethod(kernel.advance)
+    _newest = kernel.NEWEST
 
     @property
     def extra_fields(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
@@ -81,7 +82,8 @@ class Detector(Learner):
 
         Raises ValueError or TypeError when the row has another shape or is not of numbers.
         """
-        return self.detection(self._step(row, t))
+        self._step(row, t)
+        return self.detection(self._y[0].copy())
 
     def run(self, X: ArrayLike, t: ArrayLike | None = None) -> Detections:
         """Advance by X (T, channels), oldest first, at times t (T,); the bits of T `step` calls."""

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamrnn.kernels import channels, clock, cycle
+from streamrnn.kernels import channels, clock, cycle, door
 from streamrnn.kernels import forecast as kernel
 from streamrnn.kernels import rtrl as recurrences
+from streamrnn.kernels.jit import CFunction
 from streamrnn.step import OneStream, Output, allocate, check_row, check_rows, flat, padded
 
 Array = NDArray[np.float64]
@@ -107,16 +108,32 @@ class Learner(OneStream):
         self._states = allocate(self.layout, 1)
         self._x, self._y = np.empty((1, self.inputs)), np.empty((1, self.outputs))
         self._t = np.full(1, np.nan)
-        self._flat, self._shape = flat(self._states), (self.channels,)
+        self._view()
         self.reset()
+
+    def _view(self) -> None:
+        """Look at the arrays that are there now; the door to them is made when it is needed."""
+        H = self.horizon
+        self._flat = flat(self._states)
+        self._door: Callable[[Any], bool] | None = None
+        self._now = tuple(self._y[0, begin : begin + H] for begin in (0, H, 2 * H))
+
+    def __getstate__(self) -> dict[str, Any]:
+        views = ("_flat", "_door", "_now")
+        return {name: value for name, value in self.__dict__.items() if name not in views}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._flat = flat(self._states)  # a view of the copy, where pickle made another array
+        self._view()
 
     @property
     def _advance(self) -> Callable[..., None]:
         """The kernel that moves states."""
+        raise NotImplementedError
+
+    @property
+    def _newest(self) -> CFunction:
+        """The same by one row, for kernels/door.py."""
         raise NotImplementedError
 
     @property
@@ -271,16 +288,22 @@ class Learner(OneStream):
             seasonal=float(state["cycle"][cycle.NAIVE]) or math.nan,
         )
 
-    def _step(self, row: ArrayLike, t: float | None) -> Array:
-        # A row that is ready is the common case on a live stream, and check_row takes longer than
-        # the forecast itself.
-        if not (type(row) is np.ndarray and row.dtype == np.float64 and row.shape == self._shape):
-            row = check_row(row, self)
-        self._x[0] = row
+    def _step(self, row: ArrayLike, t: float | None) -> None:
+        """Move by a row; its y is in _y."""
         self._t[0] = math.nan if t is None else t
-        self._advance(*self._plan, self._flat, ONE_ROW, self._t, self._x, self._y)
-        y: Array = self._y[0].copy()
-        return y
+        move = self._door or self._open()
+        if not move(row):
+            self._x[0] = check_row(row, self)
+            self._advance(*self._plan, self._flat, ONE_ROW, self._t, self._x, self._y)
+
+    def _open(self) -> Callable[[Any], bool]:
+        move: Callable[[Any], bool] = _shut
+        if door.available():
+            target, *plan = self._plan
+            arrays = (*plan, self._flat, ONE_ROW, self._t, self._x, self._y)
+            move = door.mover(self._newest, target, arrays, self._x)
+        self._door = move
+        return move
 
     def _run(self, X: ArrayLike, t: ArrayLike | None) -> Array:
         x = check_rows(X, self)
@@ -297,6 +320,10 @@ class Learner(OneStream):
     def _forecast(self, y: Array) -> Forecast:
         H = self.horizon
         return Forecast(y[..., :H], y[..., H : 2 * H], y[..., 2 * H : 3 * H])
+
+
+def _shut(row: object) -> bool:
+    return False
 
 
 def _turn() -> Array:
@@ -340,6 +367,10 @@ class Forecaster(Learner):
         return advance
 
     @property
+    def _newest(self) -> CFunction:
+        return recurrences.NEWEST if self.rtrl else kernel.NEWEST
+
+    @property
     def extra_fields(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
         """Names and shapes of what the state holds beside that of a forecaster without rtrl."""
         shapes = recurrences.shapes(len(PERIODS), self.horizon)
@@ -368,7 +399,9 @@ class Forecaster(Learner):
 
         Raises ValueError or TypeError when the row has another shape or is not of numbers.
         """
-        return self._forecast(self._step(row, t))
+        self._step(row, t)
+        mean, lower, upper = self._now
+        return Forecast(mean.copy(), lower.copy(), upper.copy())
 
     def run(self, X: ArrayLike, t: ArrayLike | None = None) -> Forecast:
         """Advance by X (T, channels), oldest first; the forecasts of row t in row t, (T, horizon).

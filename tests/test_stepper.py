@@ -1,7 +1,8 @@
-"""The fast door: the same bits as `step`, whatever comes in."""
+"""The fast doors, a network's and a learner's: the same bits, whatever comes in."""
 
 import gc
 import re
+import weakref
 
 import numpy as np
 import pytest
@@ -125,3 +126,96 @@ def test_wrong_counts_of_arguments_are_refused():
     for arguments in ((), (1.0, 2.0)):
         with pytest.raises(TypeError):
             step(*arguments)
+
+
+LEARNERS = (srnn.Forecaster, srnn.Detector)
+
+
+def bits(result):
+    """All that a step of a learner returned, as bytes."""
+    forecast = result if isinstance(result, srnn.Forecast) else result.forecast
+    told = () if forecast is result else result[:-1]
+    return repr(told), *(line.tobytes() for line in forecast)
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_learner_steps_as_it_runs(learner, channels):
+    stepped, ran = learner(channels), learner(channels)
+    X = np.random.default_rng(0).normal(size=(200, channels))
+    X[50:53] = np.nan
+    t = 60.0 * np.arange(200)
+    for n in range(100):
+        stepped.step(X[n])
+    for n in range(100, 200):
+        stepped.step(X[n], t=t[n])
+    ran.run(X[:100])
+    ran.run(X[100:], t[100:])
+    assert stepped.state.tobytes() == ran.state.tobytes()
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize(
+    "row",
+    [0.5, 1, True, np.float32(0.5), np.float64(0.5), np.array(2.0), [1.5], np.array([7.0])]
+    + [np.arange(1, dtype=">f8"), np.ones(1, np.float32), np.ones((3, 2))[:1, 1]],
+)
+def test_a_learner_takes_a_number_of_any_kind(learner, row):
+    given, plain = learner(), learner()
+    for _ in range(3):
+        assert bits(given.step(row)) == bits(plain.step([float(np.ravel(row)[0])]))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        np.arange(3.0),
+        np.arange(3),
+        np.arange(6.0)[::2],
+        np.arange(3.0)[::-1],
+        np.arange(3, dtype=">f8"),
+        [0.0, np.nan, 2.0],
+        np.zeros((3, 2))[:, 1],
+    ],
+)
+def test_a_learner_takes_rows_of_any_kind_and_stride(row):
+    given, plain = srnn.Forecaster(3), srnn.Forecaster(3)
+    assert bits(given.step(row)) == bits(plain.step(np.array(list(row), np.float64)))
+    assert given.state.tobytes() == plain.state.tobytes()
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize(
+    ("row", "error", "text"),
+    [
+        ("abc", TypeError, "x holds str, expected numbers"),
+        (None, TypeError, "x holds NoneType, expected numbers"),
+        ([1.0, 2.0], ValueError, "x has shape (2,), expected (1,)"),
+        (np.zeros(2), ValueError, "x has shape (2,), expected (1,)"),
+        (np.zeros((1, 1)), ValueError, "x has shape (1, 1), expected (1,)"),
+    ],
+)
+def test_a_learner_refuses_what_does_not_fit_and_stays(learner, row, error, text):
+    model = learner()
+    model.step(1.0)
+    before = model.state.tobytes()
+    with pytest.raises(error, match=re.escape(text)):
+        model.step(row)
+    assert model.state.tobytes() == before
+
+
+def test_what_a_learner_returned_stays():
+    forecaster = srnn.Forecaster()
+    first = forecaster.step(1.0)
+    kept = bits(first)
+    forecaster.step(5.0)
+    assert bits(first) == kept
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_a_learner_that_is_gone_leaves_nothing(learner):
+    model = learner()
+    model.step(1.0)
+    gone = weakref.ref(model)
+    del model
+    assert gone() is None

@@ -13,7 +13,8 @@ import math
 from streamrnn.kernels import cycle as cycles
 from streamrnn.kernels import forecast, watch
 from streamrnn.kernels.channels import CHANNEL_SIZE, SEEN, STEP, VALUE, missing
-from streamrnn.kernels.jit import inner, jit
+from streamrnn.kernels.door import arguments
+from streamrnn.kernels.jit import CFunction, inner, jit
 
 # the state of a detector: the forecaster's fields, then these
 FIELDS = (
@@ -192,3 +193,10 @@ def advance(target, sizes, span, at, turn, blank, states, rows, t, x, y):
         forecast.advance_one(target, sizes, span, at, turn, s, x[n])
         for q in range(H3):
             y[n, q] = s[at[forecast.NOW] + q]
+
+
+def _newest(p):
+    advance(*arguments(p))
+
+
+NEWEST = CFunction(_newest)  # `advance` by one row, for kernels/door.py

@@ -1,46 +1,39 @@
 """The fast way in from Python: a builtin over the compiled kernel, for one sample at a time.
 
 Numba takes 0.2 to 0.6 us to unpack the arguments of a call, several times a small step. `builtin`
-makes what CPython calls a METH_O function: its one argument arrives as a pointer, and a float or a
-float32 array is read straight from the object's memory. Whatever else comes goes to a Python
-function, which converts it or raises.
+and `mover` make what CPython calls a METH_O function: its one argument arrives as a pointer, and a
+float or an array of the step's scalars is read straight from the object's memory. Whatever else
+comes is left to Python, which converts it or raises.
+
+builtin   a network's step, which returns y
+mover     a learner's, for which Python makes the result: a tuple of new arrays
 """
 
 import ctypes
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.np.numpy_support import carray
 from numpy.typing import NDArray
 
-from streamrnn.kernels.jit import CFunction
+from streamrnn.kernels.jit import CFunction, inner, view
 from streamrnn.kernels.network import part
-from streamrnn.kernels.simd import integer, intrinsic, read, set_integer, write
+from streamrnn.kernels.simd import call, integer, intrinsic, read, set_integer, write
 
 METH_O = 8
 
-# what `self` holds, an array of int64
-(
-    PLAN,
-    WEIGHTS,
-    STATE,
-    ROW,
-    SIZE,
-    OUTPUTS,
-    X,
-    Y,
-    SCRATCH,
-    SLOW,
-    RESULT,
-    ARRAY,
-    FLOAT32,
-    FLOAT,
-    COUNT,
-) = range(15)
+# what `self` holds, an array of int64, first what the argument is read by: how many numbers, where
+# they go, and the types and the dtype that are known
+SIZE, X, ARRAY, SCALARS, FLOAT, FLOAT64 = range(6)
+# then of a network
+PLAN, WEIGHTS, STATE, ROW, OUTPUTS, Y, SCRATCH, SLOW, RESULT, COUNT = range(6, 16)
+# or of a learner: True, False, its CFunction, the target, then address and size of each array
+MOVED, LEFT, BODY, TARGET, ARRAYS = range(6, 11)
 
 # words of CPython's and NumPy's objects; `available` holds them against real ones
 TYPE, VALUE, DATA, DIMENSIONS, SHAPE, STRIDES, DTYPE = 1, 2, 2, 3, 4, 5, 7
@@ -61,20 +54,32 @@ def _double(typing, address, at):
     return types.float64(types.int64, types.int64), generate
 
 
+@inner
+def _number(p, argument):
+    """Whether the argument is a number that will do for a row."""
+    kind = integer(argument, TYPE)
+    return integer(p, SIZE) == 1 and (kind == integer(p, FLOAT) or kind == integer(p, FLOAT64))
+
+
+@inner
+def _row(p, argument, width):
+    """Whether it is an array of so many numbers, of `width` bytes each, one after another."""
+    return (
+        integer(argument, TYPE) == integer(p, ARRAY)
+        and integer(argument, DTYPE) == integer(p, SCALARS)
+        and integer(argument, DIMENSIONS) & 0xFFFFFFFF == 1
+        and integer(integer(argument, SHAPE), 0) == integer(p, SIZE)
+        and integer(integer(argument, STRIDES), 0) == width
+    )
+
+
 def _step(self, argument):
     """`self(argument)`: one step; returns y, or y[0] as a float where there is no array for it."""
     p = integer(self, DATA)
-    I, kind = integer(p, SIZE), integer(argument, TYPE)
-    x = integer(p, X)
-    if kind == integer(p, FLOAT) and I == 1:
+    I, x = integer(p, SIZE), integer(p, X)
+    if _number(p, argument):
         write(x, 0, np.float32(_double(argument, VALUE)))
-    elif (
-        kind == integer(p, ARRAY)
-        and integer(argument, DTYPE) == integer(p, FLOAT32)
-        and integer(argument, DIMENSIONS) & 0xFFFFFFFF == 1
-        and integer(integer(argument, SHAPE), 0) == I
-        and integer(integer(argument, STRIDES), 0) == 4
-    ):
+    elif _row(p, argument, 4):
         x = integer(argument, DATA)
     else:
         return _call(integer(p, SLOW), argument)
@@ -105,6 +110,62 @@ def _step(self, argument):
 STEP = CFunction(_step, "int64")
 
 
+def _move(self, argument):
+    """`self(argument)`: the learner moves by a row; False, and nothing done, for another object."""
+    p = integer(self, DATA)
+    x = integer(p, X)
+    if _number(p, argument):
+        set_integer(x, 0, integer(argument, VALUE))
+    elif _row(p, argument, 8):
+        for i in range(integer(p, SIZE)):
+            set_integer(x, i, integer(integer(argument, DATA), i))
+    else:
+        _keep(integer(p, LEFT))
+        return integer(p, LEFT)
+    call(integer(p, BODY), (p,))
+    _keep(integer(p, MOVED))
+    return integer(p, MOVED)
+
+
+MOVE = CFunction(_move, "int64")
+
+
+@intrinsic
+def _pointer(typing, address):
+    def generate(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(types.int64), generate
+
+
+@view
+def _ints(p, n):
+    return carray(_pointer(integer(p, ARRAYS + 2 * n)), integer(p, ARRAYS + 2 * n + 1), np.int64)
+
+
+@view
+def _doubles(p, n):
+    return carray(_pointer(integer(p, ARRAYS + 2 * n)), integer(p, ARRAYS + 2 * n + 1), np.float64)
+
+
+@view
+def arguments(p):
+    """Those of the learners' `advance`, from what `mover` has noted."""
+    return (
+        integer(p, TARGET),
+        _ints(p, 0),
+        _ints(p, 1).reshape(-1, 2),
+        _ints(p, 2),
+        _doubles(p, 3).reshape(3, -1),
+        _doubles(p, 4),
+        _doubles(p, 5).reshape(1, -1),
+        _ints(p, 6),
+        _doubles(p, 7),
+        _doubles(p, 8).reshape(1, -1),
+        _doubles(p, 9).reshape(1, -1),
+    )
+
+
 class MethodDef(ctypes.Structure):
     _fields_ = [
         ("name", ctypes.c_char_p),
@@ -122,11 +183,12 @@ def available() -> bool:
         or sysconfig.get_config_var("Py_GIL_DISABLED")
     ):
         return False
-    number, array = 1.5, np.zeros((3, 5), np.float32)[:, 2]
+    number, wide, array = 1.5, np.float64(1.5), np.zeros((3, 5), np.float32)[:, 2]
     words = np.ctypeslib.as_array((ctypes.c_int64 * 8).from_address(id(array)))
     shape, strides = ((ctypes.c_int64 * 1).from_address(int(words[k]))[0] for k in (SHAPE, STRIDES))
     return (
         ctypes.c_double.from_address(id(number) + 8 * VALUE).value == number
+        and ctypes.c_double.from_address(id(wide) + 8 * VALUE).value == number
         and words[TYPE] == id(np.ndarray)
         and words[DATA] == array.ctypes.data
         and words[DIMENSIONS] & 0xFFFFFFFF == 1
@@ -151,17 +213,49 @@ def builtin(
     The arrays live as long as the function does.
     """
     x = np.zeros(inputs, np.float32)
-    words = np.zeros(COUNT + 1, np.int64)
+    words = _words(COUNT + 1, x)
     words[PLAN], words[WEIGHTS] = plan.ctypes.data, weights.ctypes.data
-    words[STATE], words[SIZE], words[OUTPUTS] = states.ctypes.data, inputs, len(y)
-    words[X], words[Y], words[SCRATCH] = x.ctypes.data, y.ctypes.data, scratch.ctypes.data
+    words[STATE], words[OUTPUTS] = states.ctypes.data, len(y)
+    words[Y], words[SCRATCH] = y.ctypes.data, scratch.ctypes.data
     words[SLOW], words[RESULT] = id(slow), 0 if scalar else id(y)
-    words[ARRAY], words[FLOAT32], words[FLOAT] = id(np.ndarray), id(np.dtype(np.float32)), id(float)
-    method = MethodDef(b"step", STEP.address, METH_O, b"step(x) -> y")
+    return _method(STEP, words, (plan, weights, states, x, y, scratch, slow))
+
+
+def mover(
+    body: CFunction, target: int, arrays: Sequence[NDArray[Any]], x: NDArray[np.float64]
+) -> Callable[[Any], bool]:
+    """A function of a row that moves a learner by it, and returns whether it has.
+
+    It returns False for any argument but a float (one channel) or float64 array (channels,).
+    body     CFunction of the learner that calls its `advance` with `arguments`
+    arrays   these, after the target; x is among them
+    """
+    words = _words(ARRAYS + 2 * len(arrays), x)
+    words[MOVED], words[LEFT] = id(True), id(False)
+    words[BODY], words[TARGET] = body.address, target
+    words[ARRAYS::2] = [array.ctypes.data for array in arrays]
+    words[ARRAYS + 1 :: 2] = [array.size for array in arrays]
+    return _method(MOVE, words, tuple(arrays))
+
+
+def _words(count: int, x: NDArray[Any]) -> NDArray[np.int64]:
+    """What `self` holds, with what the argument is read by; rows go to x."""
+    words = np.zeros(count, np.int64)
+    words[SIZE], words[X] = x.size, x.ctypes.data
+    # arrays that were pickled have dtypes of their own: x's may be one
+    words[ARRAY], words[SCALARS] = id(np.ndarray), id(np.dtype(x.dtype.type))
+    words[FLOAT], words[FLOAT64] = id(float), id(np.float64)
+    return words
+
+
+def _method(
+    function: CFunction, words: NDArray[np.int64], alive: tuple[Any, ...]
+) -> Callable[[Any], Any]:
+    """A builtin whose `self` is `words`; what their addresses are of stays alive with it."""
+    method = MethodDef(b"step", function.address, METH_O, b"step(x) -> y")
     create = ctypes.pythonapi.PyCFunction_NewEx
     create.restype = ctypes.py_object
     create.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.py_object]
     # The last argument, a builtin's module, is an object that the builtin keeps alive.
-    alive = (words, method, plan, weights, states, x, y, scratch, slow)
-    function: Callable[[Any], Any] = create(ctypes.addressof(method), words, alive)
-    return function
+    builtin: Callable[[Any], Any] = create(ctypes.addressof(method), words, (method, *alive))
+    return builtin

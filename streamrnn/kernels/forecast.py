@@ -31,7 +31,8 @@ from streamrnn.kernels.channels import (
     missing,
     running_size,
 )
-from streamrnn.kernels.jit import inner, jit, view
+from streamrnn.kernels.door import arguments
+from streamrnn.kernels.jit import CFunction, inner, jit, view
 
 # One configuration for all streams, chosen on recordings and synthetic streams of thirty kinds.
 MEMBERS = ("full", "curved", "cycle", "quick")
@@ -160,8 +161,7 @@ def begin(at, span, s):
     for e in range(M):
         d = span[e, 1] - span[e, 0]
         rls.restart(P[a : a + d * d].reshape(d, d), PRIOR, gain[b : b + d])
-        a += d * d
-        b += d
+        a, b = a + d * d, b + d
     part(s, at, WEIGHTS)[:] = 0.0
     mix.begin(M, part(s, at, MIX).reshape(-1, H))
     ahead = part(s, at, AHEAD).reshape(AHEAD_SIZE, H)
@@ -199,9 +199,10 @@ def learn(at, span, rows, s):
     M, H = span.shape[0], (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
     ahead = part(s, at, AHEAD).reshape(AHEAD_SIZE, H)
     said, change = part(s, at, SAID).reshape(M, -1), part(s, at, CHANGES).reshape(M, H)
-    for e in range(M):
-        for h in range(H):
-            change[e, h] = said[e, slot(h, rows)]
+    for h in range(H):
+        q = slot(h, rows)
+        for e in range(M):
+            change[e, h] = said[e, q]
     mix.learn(M, change, ahead[TRUTH], ahead[MISS], part(s, at, MIX).reshape(-1, H))
     W, K = part(s, at, WEIGHTS).reshape(-1, H), part(s, at, GAINS).reshape(-1, H)
     F, error, b = part(s, at, WAITING).reshape(-1, H), ahead[ERROR], 0
@@ -279,8 +280,7 @@ def gains(span, at, f, s):
         d = end - first
         square = P[a : a + d * d].reshape(d, d)
         good &= rls.gain(square, f[first:end], FORGETTING[e], TRACE_LIMIT, gain[b : b + d])
-        a += d * d
-        b += d
+        a, b = a + d * d, b + d
     return good
 
 
@@ -402,6 +402,13 @@ def advance(target, sizes, span, at, turn, blank, states, rows, t, x, y):
         advance_one(target, sizes, span, at, turn, s, x[n])
         for q in range(y.shape[1]):
             y[n, q] = s[at[NOW] + q]
+
+
+def _newest(p):
+    advance(*arguments(p))
+
+
+NEWEST = CFunction(_newest)  # `advance` by one row, for kernels/door.py
 
 
 @inner

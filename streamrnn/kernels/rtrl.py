@@ -28,7 +28,8 @@ from streamrnn.kernels.forecast import (
     WEIGHTS,
     part,
 )
-from streamrnn.kernels.jit import inner, jit
+from streamrnn.kernels.door import arguments
+from streamrnn.kernels.jit import CFunction, inner, jit
 
 # the state of such a forecaster: that of kernels/forecast.py, then these
 FIELDS = (
@@ -133,3 +134,10 @@ def advance(target, sizes, span, at, turn, blank, states, rows, t, x, y):
         advance_one(target, sizes, span, at, s, x[n])
         for q in range(y.shape[1]):
             y[n, q] = s[at[forecast.NOW] + q]
+
+
+def _newest(p):
+    advance(*arguments(p))
+
+
+NEWEST = CFunction(_newest)  # `advance` by one row, for kernels/door.py
