@@ -10,6 +10,7 @@ from pathlib import Path
 
 OTHERS = ("__init__", "__main__")
 NEEDS = {
+    "learn": "river",
     "peers": "onnxruntime",
     "river": "river",
     "text": "torch",

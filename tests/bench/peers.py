@@ -27,6 +27,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 import streamrnn as srnn
+from tests.bench import best, processor
 
 DOC = Path(__file__).parents[2] / "docs" / "speed.md"
 BEGIN, END = "<!-- python -m tests.bench.peers --write -->", "<!-- end -->"
@@ -39,20 +40,6 @@ class Row(NamedTuple):
     ratio: float
     goal: float
     peer: str
-
-
-def best(*calls: Callable[[], object], seconds: float = 1.0) -> list[float]:
-    """The fastest of many runs of each call, in seconds, the calls taking turns."""
-    for call in calls:
-        call()
-    times = [float("inf")] * len(calls)
-    end = time.perf_counter() + seconds * len(calls)
-    while time.perf_counter() < end:
-        for n, call in enumerate(calls):
-            start = time.perf_counter()
-            call()
-            times[n] = min(times[n], time.perf_counter() - start)
-    return times
 
 
 # ONNX Runtime
@@ -276,16 +263,9 @@ def table(rows: list[Row]) -> str:
     date = datetime.now(UTC).strftime("%Y-%m-%d")
     python = f"Python {platform.python_version()}"
     return (
-        "\n".join(lines) + f"\n\nMeasured {date} on one core of a {_cpu()}: {python}, {versions}."
+        "\n".join(lines)
+        + f"\n\nMeasured {date} on one core of a {processor()}: {python}, {versions}."
     )
-
-
-def _cpu() -> str:
-    """The processor as the system calls it; LLVM's name may be that of an older one."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text("utf-8").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{platform.machine()} ({names[0] if names else platform.processor()})"
 
 
 def plot(rows: list[Row], path: Path) -> None:
