@@ -15,6 +15,7 @@ from streamrnn.kernels import clock as clocks
 from streamrnn.kernels import cycle as cycles
 from streamrnn.kernels import forecast, rls
 from streamrnn.kernels.channels import CHANNEL_SIZE, SEEN, clip, missing
+from streamrnn.kernels.door import arguments
 from streamrnn.kernels.forecast import (
     AHEAD,
     AHEAD_SIZE,
@@ -28,7 +29,6 @@ from streamrnn.kernels.forecast import (
     WEIGHTS,
     part,
 )
-from streamrnn.kernels.door import arguments
 from streamrnn.kernels.jit import CFunction, inner, jit
 
 # the state of such a forecaster: that of kernels/forecast.py, then these
