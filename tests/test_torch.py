@@ -31,7 +31,7 @@ def test_outputs_equal_the_recorded_ones_of_torch(name):
     [("RNN", {}), ("RNN", {"nonlinearity": "relu"}), ("GRU", {}), ("LSTM", {})],
     ids=["RNN", "RNN relu", "GRU", "LSTM"],
 )
-@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize("num_layers", [1, 2, 3])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("readout", [None, True, False])
 def test_outputs_equal_torch_where_it_is_installed(kind, options, num_layers, bias, readout):
@@ -49,7 +49,7 @@ def test_outputs_equal_torch_where_it_is_installed(kind, options, num_layers, bi
     np.testing.assert_allclose(model.run(X.numpy()), Y.numpy(), rtol=0, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("name", ["projected", "bidirectional", "activations", "embedding"])
+@pytest.mark.parametrize("name", ["projected", "bidirectional", "activations", "embedding", "deep"])
 def test_lines_of_modules_equal_the_recorded_ones(name, tmp_path):
     with safe_open(VECTORS / f"torch_{name}.safetensors", "numpy") as file:
         forward = file.metadata()["forward"].split()
@@ -116,17 +116,19 @@ def test_activations_of_a_sequential_equal_torch(torch, activation):
 
 
 @pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
-def test_a_sequential_of_cells_and_linear_layers_equals_torch(torch, kind):
+@pytest.mark.parametrize("tokens", [0, 11], ids=["linear", "embedding"])
+def test_a_sequential_of_cells_and_other_layers_equals_torch(torch, kind, tokens):
     nn = torch.nn
+    first = [nn.Embedding(tokens, 8)] if tokens else [nn.Linear(5, 8), nn.ReLU()]
     cells = nn.Sequential(getattr(nn, kind)(8, 20, num_layers=2), Last(torch))
-    module = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), cells, nn.Linear(20, 6), nn.Tanh())
+    module = nn.Sequential(*first, cells, nn.Linear(20, 6), nn.Tanh())
     model = from_torch(module)
     assert type(model).__name__ == "Sequential"
-    equal(torch, module, model)
+    equal(torch, module, model, tokens=tokens)
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
-@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize("num_layers", [1, 2, 3])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("bidirectional", [True, False])
 def test_projections_equal_torch(torch, num_layers, bias, bidirectional):
@@ -135,9 +137,10 @@ def test_projections_equal_torch(torch, num_layers, bias, bidirectional):
 
 
 @pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
-@pytest.mark.parametrize("num_layers", [1, 3])
-def test_both_directions_equal_torch_in_run_and_in_windows(torch, kind, num_layers):
-    module = getattr(torch.nn, kind)(5, 20, num_layers, bidirectional=True)
+@pytest.mark.parametrize("num_layers", [1, 2, 3])
+@pytest.mark.parametrize("bias", [True, False])
+def test_both_directions_equal_torch_in_run_and_in_windows(torch, kind, num_layers, bias):
+    module = getattr(torch.nn, kind)(5, 20, num_layers, bias=bias, bidirectional=True)
     model = from_torch(module)
     equal(torch, module, model)
     X = torch.randn(40, 5)
@@ -149,18 +152,23 @@ def test_both_directions_equal_torch_in_run_and_in_windows(torch, kind, num_laye
         model.step(X[0].numpy())
 
 
-@pytest.mark.parametrize("kind", ["RNNCell", "GRUCell", "LSTMCell"])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("RNNCell", {}), ("RNNCell", {"nonlinearity": "relu"}), ("GRUCell", {}), ("LSTMCell", {})],
+    ids=["RNNCell", "RNNCell relu", "GRUCell", "LSTMCell"],
+)
 @pytest.mark.parametrize("bias", [True, False])
-def test_single_cells_equal_the_stacked_ones(torch, kind, bias):
-    cell = getattr(torch.nn, kind)(5, 12, bias=bias)
-    stacked = getattr(torch.nn, kind.removesuffix("Cell"))(5, 12, bias=bias)
+def test_single_cells_equal_the_stacked_ones(torch, kind, options, bias):
+    cell = getattr(torch.nn, kind)(5, 12, bias=bias, **options)
+    stacked = getattr(torch.nn, kind.removesuffix("Cell"))(5, 12, bias=bias, **options)
     stacked.load_state_dict({f"{name}_l0": p for name, p in cell.state_dict().items()})
     equal(torch, stacked, from_torch(cell))
-    equal(torch, stacked, from_torch(cell.state_dict()))
+    equal(torch, stacked, from_torch(cell.state_dict(), **options))
 
 
-def test_relu_is_known_of_a_module_and_told_of_a_state_dict(torch):
-    module = torch.nn.RNN(5, 12, nonlinearity="relu")
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_relu_is_known_of_a_module_and_told_of_a_state_dict(torch, bidirectional):
+    module = torch.nn.RNN(5, 12, nonlinearity="relu", bidirectional=bidirectional)
     equal(torch, module, from_torch(module))
     equal(torch, module, from_torch(module.state_dict(), nonlinearity="relu"))
 

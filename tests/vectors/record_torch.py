@@ -52,6 +52,10 @@ LINES: dict[str, tuple[list[str], dict[str, Any]]] = {
         ["embedding", "rnn", "decoder"],
         {"embedding": nn.Embedding(9, 6), "rnn": nn.RNN(6, 12), "decoder": nn.Linear(12, 9)},
     ),
+    "deep": (
+        ["lstm", "fc"],
+        {"lstm": nn.LSTM(3, 8, num_layers=3, bias=False), "fc": nn.Linear(8, 2, bias=False)},
+    ),
 }
 
 
