@@ -135,7 +135,7 @@ class Run:
 
 class Watch:
     def __init__(self):
-        self.n = 0
+        self.n, self.values = 0, []
         self.ranges = [Range(kind) for kind in range(W.RANGES)]
         self.tails = {kind: Tail(kind) for kind in range(W.RANGES, W.KINDS)}
         self.X = dict.fromkeys(self.tails, 0.0)
@@ -147,7 +147,16 @@ class Watch:
     def mean(self, kind, value):
         self.X[kind] = (1 - 1 / W.TAU[kind]) * self.X[kind] + value / W.TAU[kind]
 
-    def weigh(self, y, channel, error, miss, far, away, period):
+    def stays(self, y):
+        """How often it has come to the end of its range where it stays, 0 where it does not."""
+        self.values.append(y)
+        before = [None, *self.values[:-1]]
+        if before[-1] != y or min(self.values) < y < max(self.values):
+            return 0
+        pairs = zip(before, self.values, strict=True)
+        return sum(came == y and last != y for last, came in pairs)
+
+    def weigh(self, y, staying, channel, error, miss, far, away, period):
         """The strengths (KINDS,) of what is odd about y; what is not known is None."""
         n, block_ends = self.n, self.n % W.BLOCK == 0
         if n == 0:
@@ -171,10 +180,12 @@ class Watch:
             self.scale.now = self.scale.now or max(abs(error), miss)
             ratio = min(abs(error) / self.scale.now, W.WORST)
             self.mean(W.LOUD, ratio)
-            self.mean(W.QUIET, ratio)
-            self.scale.add(abs(error), n)
+            if not staying:
+                self.mean(W.QUIET, ratio)
+                self.scale.add(abs(error), n)
         if far is not None:
-            self.far.add(abs(far), n)
+            if not staying:
+                self.far.add(abs(far), n)
             if self.far.now > 0:
                 self.mean(W.FAR, min(abs(far) / self.far.now, W.WORST))
         if period != self.period:
@@ -183,7 +194,8 @@ class Watch:
                 self.X[kind], self.tails[kind] = 0.0, Tail(kind)
         if away is not None:
             self.cycle_rows += 1
-            self.cycle.add(abs(away), self.cycle_rows)
+            if not staying:
+                self.cycle.add(abs(away), self.cycle_rows)
             if self.cycle.now > 0:
                 ratio = float(np.clip(away / self.cycle.now, -W.WORST, W.WORST))
                 self.mean(W.OFF, ratio)
@@ -193,7 +205,8 @@ class Watch:
             X = abs(self.X[kind])
             if kind == W.QUIET:
                 X = 1 / max(X, W.QUIETEST)
-            far = tail.excess(X, rows, block_ends) if rows >= 20 else 0.0
+            judged = rows >= 20 and not (kind == W.QUIET and staying)
+            far = tail.excess(X, rows, block_ends) if judged else 0.0
             strengths.append(far if rows >= least else 0.0)
         self.n += 1
         scale = min(1, n / W.EARLY) / max(1, steady(n) / W.LATE_LOG) ** 2
@@ -208,9 +221,12 @@ class Watch:
             self.fell = y <= low and self.X[W.ERROR] > 1
         return self.fell and self.floor.longer(W.DROPPED_ROWS - 1)
 
-    def frozen(self, same):
-        self.same.lasts(same)
-        return self.same.longer(W.FROZEN_ROWS)
+    def frozen(self, same, staying):
+        run = self.same.lasts(same)
+        longest = W.FROZEN_ROWS + W.MORE * self.same.longest
+        if staying > W.OFTEN:
+            longest = max(longest, math.floor(W.STAY * (self.n - run)))
+        return run == longest
 
     def gone(self, absent):
         self.gap.lasts(absent)
@@ -266,10 +282,11 @@ class Detector:
             if not usable(y):
                 continue
             same = n > 0 and y == channel.x
-            strengths = watch.weigh(y, channel, *self.errors(c, y))
+            staying = watch.stays(y)
+            strengths = watch.weigh(y, staying, channel, *self.errors(c, y))
             if watch.dropped(y, same) and n > W.START:
                 sudden = D.DROPPED, c
-            if watch.frozen(same) and n > W.START:
+            if watch.frozen(same, staying) and n > W.START:
                 sudden = D.FROZEN, c
             lasts = watch.lasting()
             if lasts:

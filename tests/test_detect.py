@@ -25,19 +25,33 @@ def drifts(result):
     return np.flatnonzero(result.drift).tolist()
 
 
+def at_an_end(T):
+    """A walk between two ends, where it stays for one time after another."""
+    steps = np.random.default_rng(1).normal(size=T)
+    x = np.empty(T)
+    now = 0.0
+    for t, step in enumerate(steps):
+        x[t] = now = min(max(now + step, -6.0), 6.0)
+    x[400:430] = x[600:T] = 6.0
+    return np.round(x)
+
+
 @pytest.mark.parametrize(
-    ("channels", "target", "horizon", "T"), [(1, 0, 12, 900), (3, 1, 5, 900), (2, 0, 1, 900)]
+    ("channels", "target", "horizon", "ends"),
+    [(1, 0, 12, False), (3, 1, 5, False), (2, 0, 1, False), (1, 0, 12, True), (2, 1, 5, True)],
 )
-def test_run_matches_naive(channels, target, horizon, T):
-    X = awkward(T, channels)
+def test_run_matches_naive(channels, target, horizon, ends):
+    X = awkward(900, channels)
     X[750:800, -1] = np.nan
     X[480:, 0] += 400.0
+    if ends:
+        X[:, 0] = at_an_end(900)
     slow = naive.Detector(channels, target, horizon)
     with np.errstate(divide="ignore"):
         told = zip(*[slow.step(x) for x in X], strict=True)
     score, alarm, drift, reason, channel, forecast = told
     result = Detector(channels, target, horizon).run(X)
-    assert any(alarm) and any(drift)
+    assert any(alarm) and (ends or any(drift))
     # float64; see test_forecast.py
     np.testing.assert_allclose(result.score, score, rtol=1e-9, atol=1e-9)
     np.testing.assert_array_equal(result.alarm, alarm)
@@ -91,13 +105,17 @@ def test_few_alarms_where_nothing_happens(name):
     assert len(alarms(Detector().run(PLAIN[name](10_000)))) <= 5
 
 
-@pytest.mark.parametrize(("interval", "weeks"), [(60, 2), (300, 4), (900, 8), (3600, 50)])
+@pytest.mark.parametrize(
+    ("interval", "weeks"), [(1, 2 / 7), (10, 0.6), (60, 2), (300, 4), (900, 8), (3600, 50)]
+)
 def test_at_most_one_alarm_a_week_where_nothing_happens(interval, weeks):
     alarmed = 0
     for number, sensor in enumerate(SENSORS.values()):
-        x = sensor(weeks * 604800 // interval, interval, np.random.default_rng([number, interval]))
+        x = sensor(
+            int(weeks * 604800) // interval, interval, np.random.default_rng([number, interval])
+        )
         alarmed += Detector().run(x).alarm[86400 // interval :].sum()  # a day to learn
-    assert alarmed <= weeks * len(SENSORS)
+    assert alarmed <= (weeks - 1 / 7) * len(SENSORS)
 
 
 def test_at_most_one_alarm_a_week_and_channel_where_nothing_happens():
@@ -249,6 +267,25 @@ def test_a_sensor_that_often_repeats_itself_is_not_frozen():
     x = np.repeat(np.random.default_rng(0).normal(size=300), 30)
     assert FROZEN not in Detector().run(x).reason
     assert not any(Detector().run(np.full(5000, 3.0)).alarm)
+
+
+def saturated():
+    """Humidity at 1 s, below 100 % for 15 hours, there for some minutes, then for hours."""
+    return SENSORS["humidity"](270_000, 1, np.random.default_rng([4, 1]))[200_000:]
+
+
+def test_a_sensor_that_stays_at_the_end_of_its_range_is_neither_frozen_nor_quiet():
+    x = saturated()
+    result = Detector().run(x)
+    assert (x == 100).mean() > 0.15 and not {FROZEN, CHANGED} & set(result.reason)
+
+
+def test_a_sensor_that_stays_at_the_end_of_its_range_for_too_long_is_frozen():
+    x = np.append(saturated(), np.full(10_000, 100.0))
+    first = np.flatnonzero(x < 100)[-1] + 1
+    result = Detector().run(x)
+    told = [t for t in alarms(result) if t >= first]
+    assert told == [first + (first + 1) // 3] and result.reason[told[0]] == FROZEN
 
 
 def test_the_first_100_rows_only_teach():

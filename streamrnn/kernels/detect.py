@@ -148,10 +148,11 @@ def judge(target, at, s, x, told):
             error, far = y - one, y - made(H - 1, at, s)[0]
             away, period = y - on_cycle(at, s), s[at[forecast.CYCLE] + cycles.PERIOD]
         same = n > 0.0 and y == channel[VALUE]
-        watch.weigh(y, channel, error, miss, far, away, period, d, strengths)
+        staying = watch.stays(y, same, d)
+        watch.weigh(y, staying, channel, error, miss, far, away, period, d, strengths)
         if watch.dropped(y, same, d) and n > watch.START:
             sudden, where = DROPPED, c
-        if watch.frozen(same, d) and n > watch.START:
+        if watch.frozen(same, staying, d) and n > watch.START:
             sudden, where = FROZEN, c
         lasts = lasting(d)
         if lasts > 0:

@@ -28,6 +28,8 @@ LATE_LOG = 8.3  # log of the rows, about 4000, from which on strengths are scale
 FROZEN_ROWS = 50.0
 DROPPED_ROWS = 3.0
 MORE = 4.0  # so many times the longest run before, on top
+OFTEN = 3.0  # times a value came to an end of its range before it may stay there
+STAY = 1 / 3  # of the rows before, for so long
 QUIETEST = 0.05  # a smaller mean of the errors counts as this one: then the value is frozen
 SURE = 300.0  # rows of a period that is compared with the ones before
 TURNS = 3  # cycles that are averaged, at most
@@ -68,7 +70,8 @@ PERIOD, CYCLE_ROWS = 8, 9  # that is compared with, and for how long it has been
 RUN, LONGEST = 10, 11  # rows for which the value has not changed, and the most there were before
 LOWEST, LONGEST_LOWEST, FELL = 12, 13, 14  # as RUN, at or below the range; it began with a fall
 GAP, LONGEST_GAP = 15, 16  # as RUN, rows in which it was missing
-STATISTICS = 17  # KINDS - RANGES of them
+BOTTOM_END, TOP_END = 17, 19  # lowest and highest value so far; then how often it came there
+STATISTICS = 21  # KINDS - RANGES of them
 FIRST_RANGE = STATISTICS + KINDS - RANGES
 FIRST_TAIL = FIRST_RANGE + RANGES * RANGE_SIZE
 SIZE = FIRST_TAIL + (KINDS - RANGES) * TAIL_SIZE
@@ -159,7 +162,24 @@ def follow(scale, size, n):
 
 
 @inner
-def errors(error, miss, far, n, d):
+def stays(y, same, d):
+    """How often the value has come to the end of its range where it stays, as humidity at 100 %.
+
+    0 where it does not.
+    """
+    times = 0.0
+    for end, beyond in ((BOTTOM_END, d[BOTTOM_END] - y), (TOP_END, y - d[TOP_END])):
+        if beyond > 0.0 or d[end + 1] == 0.0:
+            d[end], d[end + 1] = y, 1.0
+        elif beyond == 0.0:
+            d[end + 1] += not same
+            if same:
+                times = d[end + 1]
+    return times
+
+
+@inner
+def errors(error, miss, far, n, staying, d):
     """The statistics of the errors, into those of d.  error, far: NaN where not known."""
     x = d[STATISTICS - RANGES :]
     if error == error and miss > 0.0:
@@ -171,17 +191,19 @@ def errors(error, miss, far, n, d):
             d[ERROR_SCALE] = max(size, miss)
         ratio = min(size / d[ERROR_SCALE], WORST)
         x[LOUD] += (ratio - x[LOUD]) / TAU[LOUD]
-        x[QUIET] += (ratio - x[QUIET]) / TAU[QUIET]
-        d[ERROR_SCALE] = follow(d[ERROR_SCALE], size, n)
+        if staying == 0.0:  # there it is quiet, which is no news
+            x[QUIET] += (ratio - x[QUIET]) / TAU[QUIET]
+            d[ERROR_SCALE] = follow(d[ERROR_SCALE], size, n)
     if far == far:
         size = abs(far)
-        d[FAR_SCALE] = follow(d[FAR_SCALE], size, n)
+        if staying == 0.0:
+            d[FAR_SCALE] = follow(d[FAR_SCALE], size, n)
         if d[FAR_SCALE] > 0.0:
             x[FAR] += (min(size / d[FAR_SCALE], WORST) - x[FAR]) / TAU[FAR]
 
 
 @inner
-def from_cycle(away, period, d):
+def from_cycle(away, period, staying, d):
     """The statistics of the distance from what the cycle says, NaN where that is not known."""
     x, tails = d[STATISTICS - RANGES :], d[FIRST_TAIL - RANGES * TAIL_SIZE :]
     if period != d[PERIOD]:
@@ -190,7 +212,8 @@ def from_cycle(away, period, d):
         tails[TAIL_SIZE * OFF : TAIL_SIZE * (APART + 1)] = 0.0
     if away == away:
         d[CYCLE_ROWS] += 1.0
-        d[CYCLE_SCALE] = follow(d[CYCLE_SCALE], abs(away), d[CYCLE_ROWS])
+        if staying == 0.0:
+            d[CYCLE_SCALE] = follow(d[CYCLE_SCALE], abs(away), d[CYCLE_ROWS])
         if d[CYCLE_SCALE] > 0.0:
             ratio = clip(away / d[CYCLE_SCALE], WORST)
             x[OFF] += (ratio - x[OFF]) / TAU[OFF]
@@ -198,7 +221,7 @@ def from_cycle(away, period, d):
 
 
 @inner
-def weigh(y, channel, error, miss, far, away, period, d, strengths):
+def weigh(y, staying, channel, error, miss, far, away, period, d, strengths):
     """The strength of each kind of evidence that y is odd, into strengths (KINDS,)."""
     n = d[ROWS]
     steady = math.log(n + 1.0)
@@ -219,12 +242,12 @@ def weigh(y, channel, error, miss, far, away, period, d, strengths):
         strengths[kind] = scale * reach(
             kind, value, n, steady, channel, d[MOVED], block_ends, there
         )
-    errors(error, miss, far, n, d)
-    from_cycle(away, period, d)
+    errors(error, miss, far, n, staying, d)
+    from_cycle(away, period, staying, d)
     for kind in range(RANGES, KINDS):
         strengths[kind] = 0.0
         rows = d[CYCLE_ROWS] if kind >= OFF else n
-        if rows < 20.0:
+        if rows < 20.0 or (kind == QUIET and staying > 0.0):
             continue
         X = abs(d[STATISTICS + kind - RANGES])
         if kind == QUIET:
@@ -240,13 +263,16 @@ def weigh(y, channel, error, miss, far, away, period, d, strengths):
 
 
 @inner
-def frozen(same, d):
+def frozen(same, staying, d):
     """True in the one row in which the value has stayed the same for clearly longer than ever."""
     if not same:
         d[LONGEST], d[RUN] = max(d[LONGEST], d[RUN]), 0.0
         return False
     d[RUN] += 1.0
-    return d[RUN] == FROZEN_ROWS + MORE * d[LONGEST]
+    least = FROZEN_ROWS + MORE * d[LONGEST]
+    if staying > OFTEN:
+        least = max(least, math.floor(STAY * (d[ROWS] - d[RUN])))
+    return d[RUN] == least
 
 
 @inner
