@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+DOCS = Path(__file__).parents[2] / "docs"
+
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
@@ -25,6 +27,14 @@ def best(*calls: Callable[[], object], seconds: float = 1.0) -> list[float]:
             call()
             times[n] = min(times[n], time.perf_counter() - start)
     return times
+
+
+def into_docs(page: str, mark: str, text: str) -> None:
+    """Put `text` on docs/`page` in place of what stands between <!-- mark --> and <!-- end -->."""
+    path, begin, end = DOCS / page, f"<!-- {mark} -->\n", "<!-- end -->"
+    before, rest = path.read_text("utf-8").split(begin)
+    after = rest.partition(end)[2]
+    path.write_text(f"{before}{begin}{text.rstrip()}\n{end}{after}", "utf-8")
 
 
 def processor() -> str:

@@ -10,16 +10,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 
 import streamrnn as srnn
 from streamrnn.evaluate import became, inside, persistence, scores
+from tests.bench import into_docs
 from tests.recordings import lag_ratio, office, road, server, weather
 
-PAGE = Path(__file__).parents[2] / "docs" / "forecast.md"
-BEGIN, END = "<!-- python -m tests.bench.accuracy --write -->\n", "<!-- end -->\n"
 HORIZONS = (1, 12)
 DIVERGED = 10.0  # times persistence's error
 KNOWN = 50  # rows from which the deviation of a stream is roughly known
@@ -116,9 +114,7 @@ def main() -> None:
     text = table()
     print(text, end="")
     if "--write" in sys.argv[1:]:
-        before, rest = PAGE.read_text("utf-8").split(BEGIN)
-        after = rest.split(END)[1]
-        PAGE.write_text(f"{before}{BEGIN}{text}{END}{after}", "utf-8")
+        into_docs("forecast.md", "python -m tests.bench.accuracy --write", text)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,13 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 import streamrnn as srnn
+from tests.bench import into_docs
 from tests.sensors import CYCLIC, PLAIN, SENSORS
 
-PAGE = Path(__file__).parents[2] / "docs" / "forecast.md"
-BEGIN, END = "<!-- python -m tests.bench.faults --write -->\n", "<!-- end faults -->\n"
 WITHIN = 200  # rows
 ONSETS = (2000, 2345, 2690, 3035)
 DAY, WEEK = 86400, 604800
@@ -135,8 +133,7 @@ def main() -> None:
     text = faults() + "\nAlarms where nothing happens, a sensor:\n\n" + quiet()
     print(text, end="")
     if "--write" in sys.argv[1:]:
-        before, rest = PAGE.read_text("utf-8").split(BEGIN)
-        PAGE.write_text(before + BEGIN + text + END + rest.split(END)[1], "utf-8")
+        into_docs("forecast.md", "python -m tests.bench.faults --write", text)
 
 
 if __name__ == "__main__":

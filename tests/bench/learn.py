@@ -11,16 +11,13 @@ import platform
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import cycle
-from pathlib import Path
 
 import numpy as np
 from river import time_series
 
 import streamrnn as srnn
-from tests.bench import best, processor
+from tests.bench import best, into_docs, processor
 
-PAGE = Path(__file__).parents[2] / "docs" / "forecast.md"
-BEGIN, END = "<!-- python -m tests.bench.learn --write -->", "<!-- end learn -->"
 STREAMS, HORIZON = 1000, 12
 # rows in a turn, and in one of river's: a millisecond at most, which is often left undisturbed
 ROWS, FEW = 100, 5
@@ -122,9 +119,7 @@ def main() -> None:
     text = table()
     print(text)
     if arguments.write:
-        page = PAGE.read_text("utf-8")
-        before, after = page.split(BEGIN)[0], page.split(END)[1]
-        PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", "utf-8")
+        into_docs("forecast.md", "python -m tests.bench.learn --write", text)
 
 
 if __name__ == "__main__":

@@ -27,10 +27,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 import streamrnn as srnn
-from tests.bench import best, processor
+from tests.bench import DOCS, best, into_docs, processor
 
-DOC = Path(__file__).parents[2] / "docs" / "speed.md"
-BEGIN, END = "<!-- python -m tests.bench.peers --write -->", "<!-- end -->"
 SIZES = (16, 32, 64, 128, 256)
 
 
@@ -311,10 +309,8 @@ def main() -> None:
     text = table(rows)
     print(text)
     if arguments.write:
-        page = DOC.read_text("utf-8")
-        before, after = page.split(BEGIN)[0], page.split(END)[1]
-        DOC.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", "utf-8")
-        plot(rows, DOC.with_suffix(".svg"))
+        into_docs("speed.md", "python -m tests.bench.peers --write", text)
+        plot(rows, DOCS / "speed.svg")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -18,9 +17,7 @@ from river.datasets import synth
 
 import streamrnn as srnn
 import streamrnn.river as ours
-
-PAGE = Path(__file__).parents[2] / "docs" / "river.md"
-BEGIN, END = "<!-- python -m tests.bench.river --write -->\n", "<!-- end -->\n"
+from tests.bench import into_docs
 
 Data = dict[str, Iterable[tuple[dict[str, Any], Any]]]
 Models = dict[str, Callable[[], Any]]
@@ -114,8 +111,7 @@ def main() -> None:
     text = "\n".join(lines) + "\n"
     print(text, end="")
     if "--write" in sys.argv[1:]:
-        before, rest = PAGE.read_text("utf-8").split(BEGIN)
-        PAGE.write_text(before + BEGIN + text + END + rest.split(END)[1], "utf-8")
+        into_docs("river.md", "python -m tests.bench.river --write", text)
 
 
 if __name__ == "__main__":

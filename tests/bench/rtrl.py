@@ -8,17 +8,15 @@ is one that a forecaster's waves begin with.
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 
 import streamrnn as srnn
 from streamrnn.evaluate import became, scores
+from tests.bench import into_docs
 from tests.bench.accuracy import HORIZONS, STREAMS
 from tests.sensors import PLAIN, SENSORS
 
-PAGE = Path(__file__).parents[2] / "docs" / "forecast.md"
-BEGIN, END = "<!-- python -m tests.bench.rtrl --write -->\n", "<!-- end rtrl -->\n"
 T = 8000
 
 Array = np.ndarray
@@ -101,8 +99,7 @@ def main() -> None:
     text = table()
     print(text, end="")
     if "--write" in sys.argv[1:]:
-        before, rest = PAGE.read_text("utf-8").split(BEGIN)
-        PAGE.write_text(before + BEGIN + text + END + rest.split(END)[1], "utf-8")
+        into_docs("forecast.md", "python -m tests.bench.rtrl --write", text)
 
 
 if __name__ == "__main__":

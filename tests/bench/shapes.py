@@ -7,16 +7,13 @@ weights that the package carries are written by python -m streamrnn.demos.traine
 """
 
 import argparse
-import re
 import time
 from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
 
 from streamrnn.demos import SHAPES, named, window
 from streamrnn.demos.symbols import lines
+from tests.bench import into_docs
 
-PAGE = Path(__file__).parents[2] / "docs" / "demos.md"
 THREADS = 2
 MOST_S = 120.0
 COUNTS = (100, 300, 1000, 3000, 10_000)
@@ -69,19 +66,12 @@ def by_examples() -> list[str]:
 def main(write: bool) -> None:
     day = datetime.now(UTC).strftime("%Y-%m-%d")
     tables = {"reached": reached, "by-examples": by_examples}
-    page = PAGE.read_text("utf-8")
     for mark, table in tables.items():
         rows = [*table(), "", f"({day}, {THREADS} threads; `python -m tests.bench.shapes --write`)"]
         text = "\n".join(rows)
         print(text, flush=True)
-        pattern = f"(<!-- {mark} -->\n).*?(<!-- end -->)"
-        page = re.sub(pattern, partial(put, text), page, flags=re.S)
-    if write:
-        PAGE.write_text(page, "utf-8")
-
-
-def put(text: str, match: re.Match[str]) -> str:
-    return f"{match[1]}{text}\n{match[2]}"
+        if write:
+            into_docs("demos.md", mark, text)
 
 
 if __name__ == "__main__":

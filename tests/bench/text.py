@@ -10,7 +10,6 @@ import math
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,8 @@ from streamrnn import charrnn
 from streamrnn.demos import corpus
 from streamrnn.packed import shapes
 from streamrnn.train import fit
+from tests.bench import into_docs
 
-DOC = Path(__file__).parents[2] / "docs" / "text.md"
-BEGIN, END = "<!-- python -m tests.bench.text --write -->", "<!-- end -->"
 V = len(corpus.VOCABULARY)
 CHARACTERS, HELD, EPOCHS = 1_000_000, 200_000, 2
 B, T = 50, 50
@@ -130,9 +128,7 @@ def main() -> None:
     date = datetime.now(UTC).strftime("%Y-%m-%d")
     lines.append(f"\nMeasured {date}: Python {platform.python_version()}, {versions}.")
     if arguments.write:
-        page = DOC.read_text("utf-8")
-        before, after = page.split(BEGIN)[0], page.split(END)[1]
-        DOC.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}", "utf-8")
+        into_docs("text.md", "python -m tests.bench.text --write", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -5,14 +5,13 @@ each from the zero state. Then it steps along a later part of the series, as it 
 """
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import torch
 
 import streamrnn as srnn
+from tests.bench import DOCS
 
-PICTURE = Path(__file__).parents[2] / "docs" / "import.svg"
 W = 24
 
 
@@ -61,7 +60,7 @@ def draw(x: np.ndarray, offline: np.ndarray, endless: np.ndarray) -> None:
     axes.plot(endless[last], color="#d62728", lw=1.2, label="a state that never ends")
     axes.set(xlabel="step", ylabel="value")
     axes.legend(frameon=False)
-    figure.savefig(PICTURE, metadata={"Date": None})
+    figure.savefig(DOCS / "import.svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":
