@@ -174,8 +174,9 @@ class Learner(OneStream):
         with np.errstate(divide="ignore", invalid="ignore"):
             ago = np.where(t == time, 0.0, (time - t) / interval)  # of one row no interval is known
         ago = np.where(timed > 0, ago, -t)
+        ago = np.rint(ago)
         kept = (abs(ago) < self.horizon) & (abs(y) <= channels.HUGE)
-        whole = np.where(kept, np.rint(ago), -1).astype(np.int64)
+        whole = np.where(kept, ago, -1).astype(np.int64)
         unit = states["ahead"][rows, kernel.UNIT, np.maximum(whole, 0)]
         whole[unit == 0] = -1  # there has been no such row
         kernel.learn_labels(*self._plan[2:4], flat(states), rows, y, whole)

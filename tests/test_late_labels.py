@@ -91,6 +91,18 @@ def test_a_label_that_cannot_be_learned_is_refused():
         forecaster.learn(7.0, 0)
 
 
+@pytest.mark.parametrize(
+    ("back", "learned"), [(3.0, True), (3.4, True), (4.0, False), (4.6, False)]
+)
+def test_the_time_of_a_label_is_that_of_the_row_next_to_it(back, learned):
+    """With a horizon of 5 the row of 4 ago is not kept, nor one that lies between it and 5 ago."""
+    bank = Bank(Forecaster(horizon=5))
+    bank.step(["pump"] * 8, [[np.nan]] * 8, 60.0 * np.arange(8))
+    before = bank["pump"].tobytes()
+    assert bank.learn(["pump"], [1.0], [60 * (7 - back)]).tolist() == [3 if learned else -1]
+    assert (bank["pump"].tobytes() != before) == learned
+
+
 def test_rows_that_never_were_teach_nothing():
     new, known, missing, short = (Forecaster(horizon=5) for _ in range(4))
     known.run([1.0], [600.0])

@@ -42,6 +42,7 @@ def rules() -> list[Rule]:
     return [
         Rule("good", lambda channels: gru, ("value",)),
         Rule("[abc]", lambda channels: leaf, ("temp", "load")),
+        Rule("late", lambda channels: srnn.Forecaster(), ("value",)),
     ]
 
 
@@ -57,6 +58,7 @@ INGEST = [
     b'{"stream": "c", "t": "2023-11-14T22:13:20Z", "x": [1e3, -2.5e-3]}\n\n7\nnull',
     json.dumps({"stream": [*"abcab"], "t": [1, 2, 3, 4, 5], "x": [[1, 2]] * 5}).encode(),
     json.dumps([{"stream": key, "x": [[1, 2], [3, None]]} for key in KEYS]).encode(),
+    b'{"stream": "late", "t": 60, "value": null}\n{"stream": "late", "t": 60, "label": 20.5}',
     _columns([[1.0, 2.0, np.nan], [4.0, 5.0, 6.0]]),
     _columns([[1.0] * 40, [np.inf] * 20 + [1e31] * 20]),
 ]

@@ -1,4 +1,4 @@
-"""Kills a server again and again while it is sent samples, and looks at what its journal holds.
+"""Kills a server again and again while it is sent samples and labels, and looks at its journal.
 
 python -m tests.faults.kills 50      as often as that; what went wrong raises
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import random
 import signal
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,52 +25,84 @@ from streamrnn_server.journal import Journal, chunks, log
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from streamrnn.streams import Pipeline
+from streamrnn.streams import Pipeline, Refused
 from tests.faults.nursery import rules
 
 ROOT = Path(__file__).parents[2]
 STREAMS = [f"{kind}/{n}" for kind in ("gru", "learn") for n in range(10)]
 WINDOW = 4
+MISSING = 0.3  # of the targets of streams that learn, when their row comes
+LATE = 8  # lines within which some of them come
 
-Sample = tuple[str, float, list[float]]
+Values = list[float] | float  # of a sample; of a label
+Event = tuple[str, float, Values]  # stream, time, values
 
 
-def samples_of(line: int) -> tuple[str, list[Sample]]:
+def events_of(line: int) -> tuple[str, list[Event]]:
     """Line number `line` of the sender, counted from 1, and its form: always the same."""
     draw = random.Random(line)
-    form = draw.choice(("line", "line", "line", "batch", "array", "columns"))
-    count = 1 if form == "line" else draw.randrange(1, 40)
-    return form, [
-        (draw.choice(STREAMS), line + n / 64, [draw.gauss(20, 5), draw.gauss(3, 1)])
-        for n in range(count)
+    form, samples = _samples_of(line, draw)
+    if form != "labels":
+        return form, samples
+    missing = [
+        (key, t)
+        for earlier in range(max(1, line - LATE), line)
+        for key, t, x in _samples_of(earlier, random.Random(earlier))[1]
+        if isinstance(x, list) and math.isnan(x[0])
     ]
+    if not missing:
+        return form, [("learn/0", float(line), 20.0)]  # of a row that never was
+    chosen = draw.choices(missing, k=draw.randrange(1, 4))  # one may come twice
+    return form, [(key, t, draw.gauss(20, 5)) for key, t in chosen]
+
+
+def _samples_of(line: int, draw: random.Random) -> tuple[str, list[Event]]:
+    form = draw.choice(("line", "line", "line", "batch", "array", "columns", "labels"))
+    if form == "labels":
+        return form, []
+    count = 1 if form == "line" else draw.randrange(1, 40)
+    samples: list[Event] = []
+    for n in range(count):
+        key, x = draw.choice(STREAMS), [draw.gauss(20, 5), draw.gauss(3, 1)]
+        if key.startswith("learn") and draw.random() < MISSING:
+            x[0] = math.nan
+        samples.append((key, line + n / 64, x))
+    return form, samples
 
 
 def messages(lines: Iterable[int]) -> Iterator[str | bytes]:
     """Lines of text go together; an array and columns are a message, and a line, each."""
     texts: list[str] = []
     for line in lines:
-        form, samples = samples_of(line)
-        keys, times, x = (list(column) for column in zip(*samples, strict=True))
-        if form in ("array", "columns") and texts:
+        form, events = events_of(line)
+        keys, times, values = (list(column) for column in zip(*events, strict=True))
+        if form in ("array", "columns", "labels") and texts:
             yield "\n".join(texts)
             texts = []
-        if form == "array":
-            yield json.dumps([record(*sample) for sample in samples])
+        if form in ("array", "labels"):
+            yield json.dumps([record(*event) for event in events])
         elif form == "columns":
             streams = list(dict.fromkeys(keys))
             of = np.array([streams.index(key) for key in keys], np.uint32)
-            yield encode_columns(Columns(streams, None, np.array(times), np.array(x).T, of))
+            yield encode_columns(Columns(streams, None, np.array(times), np.array(values).T, of))
         elif form == "batch":
-            texts.append(json.dumps({"stream": keys, "t": times, "x": x}))
+            texts.append(json.dumps({"stream": keys, "t": times, "x": list(map(_sent, values))}))
         else:
-            texts.append(json.dumps(record(*samples[0])))
+            texts.append(json.dumps(record(*events[0])))
     if texts:
         yield "\n".join(texts)
 
 
-def record(key: str, t: float, x: list[float]) -> dict[str, object]:
-    return {"stream": key, "t": t, "x": x}
+def record(key: str, t: float, values: Values) -> dict[str, object]:
+    what = "x" if isinstance(values, list) else "label"
+    return {"stream": key, "t": t, what: _sent(values)}
+
+
+def _sent(values: Values) -> object:
+    """As JSON has it."""
+    if not isinstance(values, list):
+        return values
+    return [None if math.isnan(value) else value for value in values]
 
 
 class Sender:
@@ -106,7 +140,9 @@ class Sender:
                     on_the_way += 1
                 last += size
             answer = json.loads(await connection.recv())
-            assert answer["refused"] == [] and "repeated" not in answer
+            # Of labels some teach nothing, and those of a stream that has no row yet.
+            assert {refused["kind"] for refused in answer["refused"]} <= {"label"}
+            assert "repeated" not in answer
             self.acknowledged, on_the_way = answer["line"], on_the_way - 1
             self._progress.set()
 
@@ -151,25 +187,39 @@ def verify(folder: Path) -> int:
 
     The last line that it knows of its sender: all of them and nothing else must be there.
     """
-    recorded: dict[str, list[tuple[float, list[float], bytes]]] = {}
+    recorded: dict[str, list[tuple[float, bytes, bytes]]] = {}
     for key, t, x, y in samples(folder):
-        recorded.setdefault(key, []).append((t, x, y))
+        recorded.setdefault(key, []).append((t, np.array(x).tobytes(), y))
     journal = Journal(folder)
     last = journal.marks["sender plant"]
+    with closing(journal.read()) as db:
+        query = "SELECT key, number, t, value FROM labels JOIN streams ON streams.id = stream"
+        learned = db.execute(f"{query} ORDER BY labels.id").fetchall()
     journal.close()
-    expected: dict[str, list[tuple[float, list[float], bytes]]] = {}
+    expected: dict[str, list[tuple[float, bytes, bytes]]] = {}
+    labels: list[tuple[str, int, float, float]] = []
     pipeline = Pipeline(rules())
 
     def note(result: Any) -> None:
         batch = result.batch
         for key, t, x, y in zip(batch.keys, batch.t, batch.x, batch.y, strict=True):
-            expected.setdefault(key, []).append((float(t), x.tolist(), y.tobytes()))
+            expected.setdefault(key, []).append((float(t), x.tobytes(), y.tobytes()))
 
     pipeline.sink(note)
     for line in range(1, last + 1):
-        for key, t, x in samples_of(line)[1]:
-            pipeline.take(key, x, t)
+        for key, t, values in events_of(line)[1]:
+            if isinstance(values, list):
+                pipeline.take(key, values, t)
+                continue
+            pipeline.flush()
+            before = pipeline.refused["label"]
+            with suppress(Refused):
+                pipeline.learn(key, values, t)
+            pipeline.flush()
+            if pipeline.refused["label"] == before:
+                labels.append((key, len(expected[key]), t, values))
     pipeline.flush()
+    assert learned == labels, "labels are lost, twice, or at another place"
     assert recorded.keys() == expected.keys()
     for key, want in expected.items():
         have = recorded[key]
