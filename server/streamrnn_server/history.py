@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import math
-import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrnn.keys import repeats
+from streamrnn.streams.batch import Label
 from streamrnn_server import columns
 from streamrnn_server.columns import Columns
 from streamrnn_server.database import JournalError, opened_to_read
-from streamrnn_server.journal import FILE, Kind, decoded, kinds_of, log
+from streamrnn_server.journal import FILE, RESET, Kind, decoded, kinds_of, log
+
+T = TypeVar("T")
 
 
 class Past(NamedTuple):
-    """Consecutive samples of one stream."""
+    """Consecutive samples of one stream; numbers (n,) of them, as they are counted there."""
 
     key: str
     kind: Kind
     samples: Columns
+    numbers: NDArray[np.int64]
+
+
+_Part = tuple[int, Columns, NDArray[np.int64]]  # group, samples, numbers
 
 
 class Piece(NamedTuple):
@@ -87,13 +95,23 @@ class History:
     def by_stream(self, t0: float = -math.inf, t1: float = math.inf) -> Iterator[Iterator[Past]]:
         """The same, an iterator for each stream."""
         for key, id in self.streams.items():
-            yield self._of_stream(key, id, self._newest.get(id, []), t0, t1)
+            yield self._of_stream(key, id, t0, t1)
+
+    def between_samples(self, key: str) -> Iterator[tuple[int, Label | None]]:
+        """What else happened to a stream, in order, after how many samples: a label, or a reset."""
+        query = """
+            SELECT number, 0, id, t, value FROM labels WHERE stream = :id UNION ALL
+            SELECT number, 1, 0, 0, 0 FROM events WHERE stream = :id AND what = :reset
+            ORDER BY 1, 2, 3"""
+        rows = self._db.execute(query, {"id": self.streams[key], "reset": RESET})
+        for number, reset, _, t, value in rows:
+            yield number, None if reset else Label(key, value, t)
 
     def extent(self, id: int) -> tuple[float, float]:
         """Event times of the oldest and the newest sample of a stream; NaN if there are none."""
         query = "SELECT min(t0), max(t1) FROM chunks WHERE stream = ?"
         spans = [self._db.execute(query, (id,)).fetchone()]
-        spans += [(part.t.min(), part.t.max()) for _, part in self._newest.get(id, [])]
+        spans += [(part.t.min(), part.t.max()) for _, part, _ in self._newest.get(id, [])]
         known = [span for span in spans if span[0] is not None]
         if not known:
             return math.nan, math.nan
@@ -110,7 +128,7 @@ class History:
             bounds = np.frombuffer(low, "<f4"), np.frombuffer(high, "<f4")
             yield Piece(self.kinds[group], n, first, last, *bounds, partial(self._read, rowid))
         none = np.zeros(0, np.float32)
-        for group, part in self._newest.get(id, []):
+        for group, part, _ in self._newest.get(id, []):
             span = float(part.t.min()), float(part.t.max())
             read = partial(part.rows, slice(None))
             yield Piece(self.kinds[group], len(part.t), *span, none, none, read)
@@ -126,54 +144,74 @@ class History:
         for key, id in self.streams.items():
             parts: list[Past] = []
             missing = most
-            for group, part in chain(reversed(self._newest.get(id, [])), self._back(id)):
+            for group, part, numbers in chain(reversed(self._newest.get(id, [])), self._back(id)):
                 if missing <= 0:
                     break
-                parts.insert(0, Past(key, self.kinds[group], part.rows(slice(-missing, None))))
+                own = slice(-missing, None)
+                parts.insert(0, Past(key, self.kinds[group], part.rows(own), numbers[own]))
                 missing -= len(part.t)
             yield key, parts
 
-    def _back(self, id: int) -> Iterator[tuple[int, Columns]]:
+    def _back(self, id: int) -> Iterator[_Part]:
         rows = self._db.execute(
-            "SELECT grp, n, width, body, packed FROM chunks WHERE stream = ? ORDER BY first DESC",
+            "SELECT first, grp, n, width, body, packed FROM chunks WHERE stream = ? "
+            "ORDER BY first DESC",
             (id,),
         )
-        for group, *row in rows:
-            yield group, decoded(self.kinds[group], *row)
+        return map(self._part, rows)
 
-    def _of_stream(
-        self, key: str, id: int, newest: list[tuple[int, Columns]], t0: float, t1: float
-    ) -> Iterator[Past]:
-        for group, part in chain(_chunks(self._db, self.kinds, id, t0, t1), newest):
+    def _of_stream(self, key: str, id: int, t0: float, t1: float) -> Iterator[Past]:
+        rows = self._db.execute(
+            "SELECT first, grp, n, width, body, packed FROM chunks "
+            "WHERE stream = ? AND t1 >= ? AND t0 < ? ORDER BY first",
+            (id, t0, t1),
+        )
+        for group, part, numbers in chain(map(self._part, rows), self._newest.get(id, [])):
             chosen = (part.t >= t0) & (part.t < t1)
             if chosen.any():
-                yield Past(key, self.kinds[group], part.rows(chosen))
+                yield Past(key, self.kinds[group], part.rows(chosen), numbers[chosen])
+
+    def _part(self, row: tuple[Any, ...]) -> _Part:
+        first, group, n, *rest = row
+        return group, decoded(self.kinds[group], n, *rest), first + np.arange(n)
 
     @cached_property
-    def _newest(self) -> dict[int, list[tuple[int, Columns]]]:
-        """What the log has of each stream: group and samples."""
+    def _newest(self) -> dict[int, list[_Part]]:
+        """What the log has of each stream."""
+        left = self._db.execute("SELECT left_log FROM streams ORDER BY id").fetchall()
+        ends = np.array(left, np.int64).reshape(-1)
         ids = np.array(sorted(self.streams.values()), np.int32)
-        gathered: dict[tuple[int, int], list[Columns]] = {}
+        gathered: dict[tuple[int, int], list[tuple[Columns, NDArray[np.int64]]]] = {}
         for group, part in log(self._db, self.kinds):
             assert part.ids is not None
-            own = part.rows(np.isin(part.ids, ids))
-            assert own.ids is not None
-            for id in dict.fromkeys(own.ids.tolist()):
-                rows = own.rows(own.ids == id)._replace(ids=None)
-                gathered.setdefault((id, group), []).append(rows)
-        newest: dict[int, list[tuple[int, Columns]]] = {}
+            numbers = ends[part.ids] + repeats(part.ids)
+            ends += np.bincount(part.ids, minlength=len(ends))
+            for id in dict.fromkeys(part.ids[np.isin(part.ids, ids)].tolist()):
+                own = part.ids == id
+                rows = part.rows(own)._replace(ids=None)
+                gathered.setdefault((id, group), []).append((rows, numbers[own]))
+        newest: dict[int, list[_Part]] = {}
         for (id, group), parts in gathered.items():
-            newest.setdefault(id, []).append((group, columns.joined(parts)))
+            samples = columns.joined([rows for rows, _ in parts])
+            numbers = np.concatenate([numbers for _, numbers in parts])
+            newest.setdefault(id, []).append((group, samples, numbers))
         return newest
 
 
-def _chunks(
-    db: sqlite3.Connection, kinds: dict[int, Kind], id: int, t0: float, t1: float
-) -> Iterator[tuple[int, Columns]]:
-    rows = db.execute(
-        "SELECT grp, n, width, body, packed FROM chunks "
-        "WHERE stream = ? AND t1 >= ? AND t0 < ? ORDER BY first",
-        (id, t0, t1),
-    )
-    for group, *row in rows:
-        yield group, decoded(kinds[group], *row)
+def between(
+    ids: NDArray[Any], numbers: NDArray[np.int64], happened: dict[int, deque[tuple[int, T]]]
+) -> Iterator[tuple[list[T], slice]]:
+    """Rows of a batch, sample numbers[n] of stream ids[n], and what happened before them.
+
+    happened   by stream, in order, each after how many samples; what is given here leaves it
+    """
+    cuts: dict[int, list[T]] = {0: []}
+    for id in happened.keys() & set(np.unique(ids).tolist()):
+        rows, own = np.flatnonzero(ids == id), happened[id]
+        while own and own[0][0] <= numbers[rows[-1]]:
+            number, what = own.popleft()
+            at = int(rows[np.searchsorted(numbers[rows], number)])
+            cuts.setdefault(at, []).append(what)
+    begins = sorted(cuts)
+    for begin, end in zip(begins, [*begins[1:], len(ids)], strict=True):
+        yield cuts[begin], slice(begin, end)

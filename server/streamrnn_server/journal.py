@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 FILE = "journal.sqlite"
 LOCK = "lock"
+RESET = "reset"  # an event: somebody put the state of a stream back
 WAL_PAGES = 4096  # the write-ahead log is copied into the file when it has so many
 _PROBE_BYTES = 1 << 16
 

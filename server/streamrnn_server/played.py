@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamrnn.streams import Batch, Group, Pipeline, Refused, Source
-from streamrnn.streams.batch import made_up
+from streamrnn.streams.batch import Label, made_up
 from streamrnn_server.columns import Columns
-from streamrnn_server.history import History, Past
+from streamrnn_server.history import History, Past, between
 from streamrnn_server.journal import Kind
 
 
 class Played(Source):
-    """A source that emits what a journal holds as fast as it is taken, all streams in turn."""
+    """A source that emits what a journal holds as fast as it is taken, all streams in turn.
+
+    Its `taker`, a Pipeline, learns labels and resets streams where that was done.
+    """
 
     def __init__(self, past: History, **kwargs: Any) -> None:
         self._past = past
+        self._happened = _Happened(past)
         super().__init__("journal", **kwargs)
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
@@ -29,9 +35,40 @@ class Played(Source):
             parts = [next(stream, None) for stream in waiting]
             waiting = [s for s, part in zip(waiting, parts, strict=True) if part is not None]
             for part in parts:
-                if part is not None:
-                    yield _batch(part)
-                    await asyncio.sleep(0)
+                if part is None:
+                    continue
+                for what, rows in self._happened.before(part):
+                    self._happen(part, what)
+                    yield _batch(part, rows)
+                await asyncio.sleep(0)
+
+    def _happen(self, part: Past, what: Sequence[Label | None]) -> None:
+        pipeline = self.taker
+        assert isinstance(pipeline, Pipeline)
+        group = pipeline.group_of(part.key)
+        for label in what:
+            if group is None:
+                return
+            if label is None:
+                pipeline.reset(part.key)
+            elif _teaches(part.kind, group):
+                with suppress(Refused):  # counted
+                    pipeline.learn(*label[:3])
+
+
+class _Happened:
+    """What happened to streams between the samples that have not been given yet."""
+
+    def __init__(self, past: History) -> None:
+        self._past = past
+        self._of: dict[str, deque[tuple[int, Label | None]]] = {}
+
+    def before(self, part: Past) -> Iterator[tuple[list[Label | None], slice]]:
+        """The rows of a part, and what comes before them."""
+        if part.key not in self._of:
+            self._of[part.key] = deque(self._past.between_samples(part.key))
+        of_one = np.zeros(len(part.numbers), np.int64)
+        return between(of_one, part.numbers, {0: self._of[part.key]})
 
 
 def groups_of(pipeline: Pipeline, past: History) -> tuple[dict[str, Group], list[Refused]]:
@@ -56,17 +93,39 @@ def folded(
 ) -> Iterator[tuple[Past, Past]]:
     """Samples with the predictions that were recorded, and with those of now.
 
-    Samples of a time when their stream had other channels are left out.
+    Labels are learned, and streams reset, where that was done. Samples of a time when their stream
+    had other channels are left out.
     """
+    happened = _Happened(past)
     for part in past.samples():
         group = groups.get(part.key)
         order = None if group is None else _order(part.kind, group)
-        if group is None or order is None:
-            continue
-        t, x = part.samples.t, part.samples.x[:, order]
-        y = pipeline.fold(group, Batch([part.key] * len(t), t, x))
-        outputs = tuple(tuple(output) for output in group.outputs)
-        yield part, Past(part.key, Kind(group.channels, outputs), Columns(t, x, y))
+        y = []
+        for what, rows in happened.before(part):
+            if group is None or order is None:
+                continue
+            for label in what:
+                if label is None:
+                    for bank in group.banks:
+                        if part.key in bank:  # else what it had is not kept any more
+                            bank.reset([part.key])
+                elif _teaches(part.kind, group):
+                    group.learn([label])
+            t, x = part.samples.t[rows], part.samples.x[rows, order]
+            y.append(pipeline.fold(group, Batch([part.key] * len(t), t, x)))
+        if group is not None and order is not None:
+            outputs = tuple(tuple(output) for output in group.outputs)
+            samples = Columns(part.samples.t, part.samples.x[:, order], np.concatenate(y))
+            now = Past(part.key, Kind(group.channels, outputs), samples, part.numbers)
+            yield part, now
+
+
+def _teaches(kind: Kind, group: Group) -> bool:
+    """Whether labels of rows of such a kind are of the target of a group that learns."""
+    order, found = _order(kind, group), _one_ahead(kind)
+    if not group.learns or order is None:
+        return False
+    return found is None or order[group.target] == found[1]
 
 
 def _order(kind: Kind, group: Group) -> list[int] | None:
@@ -78,8 +137,8 @@ def _order(kind: Kind, group: Group) -> list[int] | None:
     return None
 
 
-def _batch(past: Past) -> Batch:
-    t, x, _, _ = past.samples
+def _batch(past: Past, rows: slice) -> Batch:
+    t, x = past.samples.t[rows], past.samples.x[rows]
     return Batch([past.key] * len(t), t, x, channels=past.kind.channels)
 
 
@@ -100,7 +159,7 @@ class Errors:
 
     def add(self, past: Past) -> None:
         """Further samples of a stream, with their predictions."""
-        key, kind, samples = past
+        key, kind, samples, _ = past
         sums = self._sums.setdefault(key, np.zeros(4))
         sums[0] += len(samples.t)
         found = _one_ahead(kind)

@@ -21,7 +21,7 @@ from streamrnn.streams import Batch, Pipeline, Result
 from streamrnn_server import snapshots
 from streamrnn_server.compaction import drop, turn
 from streamrnn_server.history import History
-from streamrnn_server.journal import Journal
+from streamrnn_server.journal import RESET, Journal
 from streamrnn_server.recovery import Recovered, recover
 
 log = logging.getLogger(__name__)
@@ -82,15 +82,13 @@ class Recorder:
         with History(self.journal.folder) as past:
             for key, parts in past.newest(most):
                 group = self.pipeline.group_of(key)
-                count = int(self.journal.counts[self.journal.streams[key].id])
-                for n, part in enumerate(parts):
-                    left = sum(len(later.samples.t) for later in parts[n:])
+                for part in parts:
                     outputs = 0 if group is None else len(group.outputs)
                     if group is None or part.samples.y.shape[1] != outputs:
                         continue  # of a time when its step was another one
                     t, x, y, _ = part.samples
                     batch = Batch([key] * len(t), t, x, np.ascontiguousarray(y), float(t[-1]))
-                    yield count - left, Result(group, batch, None)
+                    yield int(part.numbers[0]), Result(group, batch, None)
 
     def between(self) -> None:
         """Between two commits: copy a slice of a snapshot, if one is due."""
@@ -147,7 +145,7 @@ class Recorder:
 
     def _begin_anew(self, key: str) -> None:
         if key in self.journal.streams:  # else it has begun just now
-            self.journal.begin_anew([key], None, time.time(), "reset")
+            self.journal.begin_anew([key], None, time.time(), RESET)
 
     # --- snapshots --------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from streamrnn.streams.batch import Label
 from streamrnn.streams.lateness import Held
 from streamrnn_server import columns, snapshots
 from streamrnn_server.columns import Columns
-from streamrnn_server.history import History
+from streamrnn_server.history import History, between
 from streamrnn_server.journal import Journal, chunks, log
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def recover(pipeline: Pipeline, journal: Journal) -> Recovered:
     folded = differing = 0
     for group, whole, numbers in _after(groups, journal, start):
         assert whole.ids is not None
-        for labels, rows in _between_labels(whole.ids, numbers, late):
+        for labels, rows in between(whole.ids, numbers, late):
             if labels:
                 group.learn(labels)
             part = whole.rows(rows)
@@ -192,25 +192,6 @@ def _late(
             if id in groups and n > labelled[id] and number > record.began:
                 late.setdefault(id, deque()).append((number, Label(key, value, t)))
     return late
-
-
-def _between_labels(
-    ids: NDArray[np.int32], numbers: NDArray[np.int64], late: dict[int, deque[tuple[int, Label]]]
-) -> Iterator[tuple[list[Label], slice]]:
-    """Rows of a batch, sample numbers[n] of stream ids[n], and the labels that come before them.
-
-    These leave `late`.
-    """
-    cuts: dict[int, list[Label]] = {0: []}
-    for id in late.keys() & set(np.unique(ids).tolist()):
-        rows, labels = np.flatnonzero(ids == id), late[id]
-        while labels and labels[0][0] <= numbers[rows[-1]]:
-            number, label = labels.popleft()
-            at = int(rows[np.searchsorted(numbers[rows], number)])
-            cuts.setdefault(at, []).append(label)
-    begins = sorted(cuts)
-    for begin, end in zip(begins, [*begins[1:], len(ids)], strict=True):
-        yield cuts[begin], slice(begin, end)
 
 
 def _after(

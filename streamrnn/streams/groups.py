@@ -126,13 +126,18 @@ class Group:
         self._nodes[-1].map(self._result).connect(results)
 
     def check_learns(self, key: str) -> None:
-        """Raises Refused unless the step learns from labels that come after their rows."""
-        if not hasattr(self.step, "learn_labels"):
+        """Raises Refused unless the step `learns`."""
+        if not self.learns:
             error = (
                 f"{type(self.step).__name__} of rule {self.rule.match} does not learn from labels; "
                 "send them to streams of a forecaster or detector"
             )
             raise Refused("label", key, error)
+
+    @property
+    def learns(self) -> bool:
+        """Whether the step learns from labels that come after their rows."""
+        return hasattr(self.step, "learn_labels")
 
     def learn(self, labels: Sequence[Label]) -> list[bool]:
         """Learn labels of rows that have been; which of them taught something."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from contextlib import closing
@@ -9,15 +10,19 @@ from contextlib import closing
 import numpy as np
 import pytest
 from streamrnn_server import compaction, recovery
+from streamrnn_server.build import build
+from streamrnn_server.history import History
 from streamrnn_server.journal import Journal
+from streamrnn_server.played import folded, groups_of
 
-from streamrnn.streams import Rule
+from streamrnn.forecast import Forecaster
+from streamrnn.streams import Pipeline, Rule
 from tests.leaky import Leaky
 from tests.server.clients import leaky, run, send, sender, server
 from tests.server.test_compaction import rows, turn
 from tests.server.test_journal import Run
 from tests.server.test_restart import started
-from tests.streams.test_labels import alone, forecaster, missing_at_times
+from tests.streams.test_labels import STEP, alone, forecaster, missing_at_times
 
 KEYS = ("a", "b", "c")
 
@@ -211,6 +216,118 @@ def test_a_journal_of_version_3_learns_labels_from_now_on(tmp_path):
     run = Run(tmp_path, forecaster())
     assert states(run) == uninterrupted(rows_only + more)
     run.die()
+
+
+# --- replayed ---------------------------------------------------------------------------------
+
+
+CONFIG = '[server]\nport = 0\n[[streams]]\nmatch = "*"\nforecast = true\nhorizon = 5\n[journal]\n'
+
+
+def lived(folder, resets):
+    """A journal of labels, and perhaps resets, in chunks and in the log; its predictions."""
+    run, whole = Run(folder, forecaster()), drawn(150)
+    for n, part in enumerate((whole[:200], whole[200:400], whole[400:])):
+        take(run, drawn(50, n) if resets else part)
+        if n == 1:
+            turn(run)
+        if resets and n < 2:
+            for key in KEYS:
+                run.pipeline.reset(key)
+    assert len(labels(run)) > 60
+    run.die()
+    with History(folder) as past:
+        return predictions(past.samples())
+
+
+def predictions(parts):
+    found = {}
+    for part in parts:
+        found.setdefault(part.key, []).extend(np.ascontiguousarray(y).tobytes() for y in part[2].y)
+    return found
+
+
+def replayed(folder, rule):
+    with History(folder) as past:
+        pipeline = Pipeline([rule])
+        groups, refused = groups_of(pipeline, past)
+        assert not refused
+        return predictions(now for _, now in folded(pipeline, past, groups))
+
+
+@pytest.mark.parametrize("resets", [False, True])
+def test_a_replay_learns_labels_where_they_were_learned(tmp_path, monkeypatch, resets):
+    monkeypatch.setattr(compaction, "CHUNK", 32)
+    recorded = lived(tmp_path, resets)
+    assert replayed(tmp_path, forecaster()) == recorded
+    monkeypatch.setattr(History, "between_samples", lambda past, key: iter(()))
+    without = replayed(tmp_path, forecaster())
+    assert all(without[key] != recorded[key] for key in KEYS)  # so it matters
+
+
+def test_a_replay_on_a_page_learns_labels_too(tmp_path):
+    (tmp_path / "plant.toml").write_text(CONFIG)
+    recorded = lived(tmp_path / "journal", False)
+    found = {key: [] for key in KEYS}
+
+    def note(result):
+        for key, y in zip(result.batch.keys, result.batch.y, strict=True):
+            found[key].append(y.tobytes())
+
+    async def main():
+        with History(tmp_path / "journal") as past:
+            server = build(tmp_path / "plant.toml", past=past)
+            server.pipeline.sink(note)
+            async with server:
+                await server.ready()
+                while server.sources[0].state != "ended":
+                    await asyncio.sleep(0.01)
+                server.pipeline.flush()
+                assert not server.pipeline.refused
+
+    run(main())
+    assert found == recorded
+
+
+def test_a_replay_resets_streams_on_a_page_too(tmp_path):
+    (tmp_path / "plant.toml").write_text(CONFIG)
+    lived(tmp_path / "journal", True)
+
+    async def main():
+        with History(tmp_path / "journal") as past:
+            server, told = build(tmp_path / "plant.toml", past=past), []
+            server.pipeline.on_reset(told.append)
+            async with server:
+                await server.ready()
+                while server.sources[0].state != "ended":
+                    await asyncio.sleep(0.01)
+                server.pipeline.flush()
+        return told
+
+    assert sorted(run(main())) == [*"aabbcc"]
+
+
+def test_a_replay_of_another_target_learns_no_labels_and_neither_does_a_network(tmp_path):
+    two = {"channels": ("temp", "load")}
+    run = Run(tmp_path, Rule("*", lambda channels: Forecaster(2, 0, 5), **two))
+    for n in range(40):
+        run.pipeline.take("a", [None if n % 4 == 3 else np.sin(n), np.cos(n)], STEP * n)
+        if n % 4 == 3:
+            run.pipeline.learn("a", float(np.sin(n)), STEP * n)
+    run.pipeline.flush()
+    assert len(labels(run)) == 10
+    run.die()
+    alone = Forecaster(2, 1, 5)
+    for n in range(40):
+        alone.step([np.nan if n % 4 == 3 else np.sin(n), np.cos(n)], STEP * n)
+    other = Rule("*", lambda channels: Forecaster(2, 1, 5), target=1, **two)
+    with History(tmp_path) as past:
+        pipeline = Pipeline([other])
+        groups, _ = groups_of(pipeline, past)
+        assert len(list(folded(pipeline, past, groups))) == 1
+    assert pipeline.group_of("a").bank["a"].tobytes() == alone.state.tobytes()
+    network = Rule("*", lambda channels: Leaky(2), **two)
+    assert len(replayed(tmp_path, network)["a"]) == 40
 
 
 # --- on the wire ------------------------------------------------------------------------------
