@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from streamrnn.bidirectional import Bidirectional, reads_backwards
 from streamrnn.formats import FormatError, keras, nam, onnx, rtneural, torch
 from streamrnn.formats.layer import Layer, Line
+from streamrnn.kernels.functions import CONSTANTS
 from streamrnn.model import GRU, LSTM, RNN, Model
 from streamrnn.network import Array, Network
 from streamrnn.parts import part
@@ -216,16 +217,28 @@ def network(
 def _scaling(layers: list[Layer], tokens: bool) -> tuple[list[Layer], dict[str, ArrayLike]]:
     """Layers without what only scales the first input and the last output, and these numbers."""
     found: dict[str, ArrayLike] = {}
-    if tokens:
-        return layers, found
     for end, names in ((0, ("mean", "std")), (-1, ("out_mean", "out_std"))):
-        if len(layers) > 1 and layers[end].kind == "Affine":
-            scale, shift = (layers[end].parameters[name] for name in ("scale", "shift"))
-            if (scale > 0).all() and np.isfinite(scale).all():
-                given = (-shift / scale, 1 / scale) if end == 0 else (shift, scale)
-                found |= dict(zip(names, given, strict=True))
-                layers = layers[1:] if end == 0 else layers[:-1]
+        pair = _scale_and_shift(layers[end])
+        if tokens or pair is None or len(layers) == 1:
+            continue
+        scale, shift = pair
+        with np.errstate(all="ignore"):
+            mean, std = (-shift / scale, 1 / scale) if end == 0 else (shift, scale)
+        if np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all():
+            found |= dict(zip(names, (mean, std), strict=True))
+            layers = layers[1:] if end == 0 else layers[:-1]
     return layers, found
+
+
+def _scale_and_shift(layer: Layer) -> tuple[Array, Array] | None:
+    """What each column, or every one, is multiplied with and added to; None for other layers."""
+    if layer.kind == "Affine":
+        return layer.parameters["scale"], layer.parameters["shift"]
+    if layer.options.get("function") == "affine":
+        given = zip("ab", CONSTANTS["affine"], strict=True)
+        a, b = (np.array(layer.options.get(name, usual), np.float32) for name, usual in given)
+        return a, b
+    return None
 
 
 def _model(layers: Sequence[Layer], tokens: bool) -> Model | None:

@@ -95,6 +95,8 @@ def test_a_normalization_becomes_the_scaling():
     scaling = from_keras(VECTORS / "keras_plain.keras").scaling
     np.testing.assert_allclose(scaling["mean"], [1, 2, 3], rtol=1e-6)
     np.testing.assert_allclose(scaling["std"], np.sqrt([4, 5, 6]), rtol=1e-6)
+    of_all = from_keras(VECTORS / "tf_bent.h5").scaling  # one number for all columns
+    np.testing.assert_array_equal([of_all["mean"], of_all["std"]], [[0] * 3, [0.5] * 3])
 
 
 def rewritten(path, change):

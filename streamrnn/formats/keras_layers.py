@@ -223,10 +223,12 @@ def _normalization(given: Given) -> list[Layer]:
     else:
         raise given.refused("was never adapted: it holds no mean and variance")
     mean, deviation = mean.ravel(), np.maximum(_deviation(given, variance.ravel()), 1e-7)
-    arrays = {"scale": 1 / deviation, "shift": -mean / deviation}
+    scale, shift = 1 / deviation, -mean / deviation
     if given.config.get("invert"):
-        arrays = {"scale": deviation, "shift": mean}
-    return [Layer("Affine", arrays, {}, given.name)]
+        scale, shift = deviation, mean
+    if scale.size == shift.size == 1:  # one number for all columns, however many there are
+        return _bent(given, ["affine", scale.item(), shift.item()])
+    return [Layer("Affine", {"scale": scale, "shift": shift}, {}, given.name)]
 
 
 def _batch_normalization(given: Given) -> list[Layer]:
@@ -241,8 +243,7 @@ def _batch_normalization(given: Given) -> list[Layer]:
 
 def _rescaling(given: Given) -> list[Layer]:
     scale, offset = (float(given.config[name]) for name in ("scale", "offset"))
-    options = {"function": "affine", "a": scale, "b": offset}
-    return [Layer("Activation", {}, options, given.name)]
+    return _bent(given, ["affine", scale, offset])
 
 
 def _activation_layer(given: Given) -> list[Layer]:

@@ -31,6 +31,8 @@ FUNCTIONS: dict[str, tuple[str, int]] = {
     "affine": ("affine", 2),
     "scaledtanh": ("scaled_tanh", 2),
     "hardsigmoid": ("hard_sigmoid", 2),
+    "identity": ("identity", 0),  # this and the next are of no operator, but of onnx_single.py's
+    "silu": ("silu", 0),
 }
 DEFAULTS = {
     "leaky_relu": (0.01,),

@@ -110,6 +110,9 @@ def _arithmetic(node: Node, inputs: Sequence[Value], opset: int) -> Value:
     if not isinstance(x, Stream) or not isinstance(constant, np.ndarray):
         raise node.refused("joins two ways through the graph; expected a straight line")
     columns = features(x, node.name)
+    rows = constant.reshape(-1, columns) if constant.shape == x.shape else constant
+    if rows is not constant and (rows == rows[0]).all():
+        constant = rows[0]  # the same for each sample, as the ones of a dropout that is over
     if constant.size not in (1, columns) or (constant.ndim and constant.shape[-1] != constant.size):
         raise node.refused(f"its constant has shape {constant.shape}, expected ({columns},)")
     full = np.broadcast_to(constant.reshape(-1), (columns,)).astype(np.float32)
@@ -123,6 +126,8 @@ def _arithmetic(node: Node, inputs: Sequence[Value], opset: int) -> Value:
         }[node.kind]
     if node.kind == "Div" and x is not left:
         raise node.refused("divides a constant by x")
+    if (scale == 1).all() and not shift.any():
+        return x
     below = x.layers[-1] if x.layers else None
     if below and below.kind == "Linear" and "bias" not in below.parameters and scale is one:
         arrays = {**below.parameters, "bias": shift}

@@ -1,7 +1,8 @@
 """A Loop over the steps of a sequence whose body is a cell, as tf2onnx writes some of Keras.
 
-It writes so a SimpleRNN, and a GRU that is not as CuDNN has it: the body holds the step of the cell
-as single operators, x_t is gathered by a counter, h carried.
+It writes so a SimpleRNN, a GRU that is not as CuDNN has it, and an LSTM with recurrent dropout or
+an activation that ONNX's operator lacks: the body holds the step of the cell as single operators,
+x_t is gathered by a counter, h and c are carried.
 """
 
 from collections.abc import Sequence
@@ -15,9 +16,10 @@ from streamrnn.formats.onnx_stream import Graph, Node, Stream, Value
 from streamrnn.formats.onnx_sums import Sums
 
 KNOWN = (
-    "is a loop over single operators, of which those of an RNN and a GRU alone are known, "
-    "f(x_t W + h R + b) and z h + (1 - z) n over all steps; read the network from the file of the "
-    "library that trained it: from_keras takes .keras and .h5, from_torch weights"
+    "is a loop over single operators, of which those of an RNN, a GRU and an LSTM alone are known, "
+    "f(x_t W + h R + b), z h + (1 - z) n and o tanh(f c + i g) over all steps; read the network "
+    "from the file of the library that trained it: from_keras takes .keras and .h5, from_torch "
+    "weights"
 )
 
 
@@ -39,23 +41,24 @@ def looped(node: Node, inputs: Sequence[Value]) -> dict[str, Value]:
 
     counters = [n for n in carried if n not in kept and _counts(body, n, before[n], after[n])]
     states = [name for name in carried if name not in (*kept, *counters)]
-    if len(states) != 1 or len(counters) != 1:
+    if len(counters) != 1:
         raise node.refused(KNOWN)
-    h = body.source(after[states[0]])
-    cell = onnx_single.cell(body, states[0], h)
+    cell = onnx_single.cell(body, {name: body.source(after[name]) for name in states})
     x = _gathered(body, cell.x, (count, *counters)) if cell else None
     if not cell or not x or not _over_all(body, graph.outputs[0], after[counters[0]], x.shape[0]):
         raise node.refused(KNOWN)
-    h_0 = before[states[0]]
-    given = [x, *cell.weights, None, h_0[None] if isinstance(h_0, np.ndarray) else h_0]
+    begin = [before[name] for name in cell.states]
+    given = [x, *cell.weights, None, *(s[None] if isinstance(s, np.ndarray) else s for s in begin)]
     Y, Y_h = recurrent(
         Node(cell.kind, node.name, [], ["Y", "Y_h"], cell.attributes), given
     ).values()
     assert isinstance(Y, Stream) and isinstance(Y_h, Stream)
     steps, last = replace(Y, axes=(Y.axes[0], *Y.axes[2:])), replace(Y_h, axes=Y_h.axes[1:])
-    ends = [before[name] if name in kept else last if name in states else None for name in carried]
+    h = cell.states[0]
+    ends = [before[name] if name in kept else last if name == h else None for name in carried]
     scans = [
-        steps if body.source(name) == h else None for name in graph.outputs[len(carried) + 1 :]
+        steps if body.source(name) == body.source(after[h]) else None
+        for name in graph.outputs[len(carried) + 1 :]
     ]
     made = zip(node.outputs, [*ends, *scans], strict=False)
     return {name: value for name, value in made if value is not None}

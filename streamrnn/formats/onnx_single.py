@@ -1,10 +1,11 @@
-"""Cells of an RNN and a GRU that hold their step as single operators: which they are, and weights.
+"""Cells of RNN, GRU and LSTM that hold their step as single operators: which they are, and weights.
 
-The step of an RNN is h' = f(x W + h R + b), that of a GRU z h + (1 - z) n. Every operator, its
-inputs and the columns of each matrix must be those of the cell; what is left over makes it none.
+The step of an RNN is h' = f(x W + h R + b), that of a GRU z h + (1 - z) n, that of an LSTM
+c' = f c + i g and h' = o tanh(c'). Every operator, its inputs and the columns of each matrix must
+be those of the cell; what is left over makes it none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,12 +33,16 @@ class Affine(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A cell: its kind and attributes, the factor that is x, and its W, R and B in ONNX's order."""
+    """A cell: its kind and attributes, the factor that is x, and its W, R and B in ONNX's order.
+
+    states: h, and c of an LSTM
+    """
 
     kind: str
     attributes: dict[str, Any]
     x: str
     weights: list[Array]
+    states: tuple[str, ...]
 
 
 def parts(graph: Graph, values: dict[str, Value]) -> dict[str, Array]:
@@ -57,30 +62,67 @@ def parts(graph: Graph, values: dict[str, Value]) -> dict[str, Array]:
     return made
 
 
-def cell(body: Sums, state: str, h: str) -> Found | None:
-    """The cell whose next h it is, from `state`; None if it is none of these."""
-    return _rnn(body, state, h) or _gru(body, state, h)
+def cell(body: Sums, after: Mapping[str, str]) -> Found | None:
+    """The cell of these states; None if it is none that is known.
+
+    after: where what each state becomes comes from
+    """
+    if len(after) == 1:
+        ((h, new_h),) = after.items()
+        return _rnn(body, h, new_h) or _gru(body, h, new_h)
+    if len(after) == 2:
+        h, c = after
+        return _lstm(body, after, h, c) or _lstm(body, after, c, h)
+    return None
 
 
 def _rnn(body: Sums, state: str, h: str) -> Found | None:
-    if (function := _function(body, h)) is None:
+    if (function := _bent(body, h)) is None:
         return None
-    return _found("RNN", state, [_affine(body, function.of)], [function])
+    return _found("RNN", (state,), [_affine(body, function.of)], [function])
 
 
 def _gru(body: Sums, state: str, h: str) -> Found | None:
-    added = [body.made(name, "Mul") for name, right in body.terms(h) if not right]
-    if len(added) != 2 or len(body.terms(h)) != 2:
-        return None
-    for kept, new in (added, added[::-1]):
+    for kept, new in _two_products(body, h):
         z = _other(body, kept, state)
-        complement = [name for name in (new.inputs if new else ()) if _is_rest(body, name, z)]
+        complement = [name for name in new.inputs if _is_rest(body, name, z)]
         if not z or len(complement) != 1:
             continue
-        n = _function(body, _other(body, new, body.source(complement[0])))
+        n = _bent(body, _other(body, new, body.source(complement[0])))
         if n is not None and (update := _function(body, z)) is not None:
             return _gates(body, state, update, n)
     return None
+
+
+def _lstm(body: Sums, after: Mapping[str, str], h: str, c: str) -> Found | None:
+    for kept, new in _two_products(body, after[c]):
+        forget = _function(body, _other(body, kept, c))
+        out = body.made(after[h], "Mul")
+        if forget is None or out is None:
+            continue
+        for output, bent in _gated(body, out, forget):
+            for input_, g in _gated(body, new, forget) if body.source(bent.of) == after[c] else ():
+                gates = [_affine(body, gate.of) for gate in (input_, output, forget, g)]
+                return _found("LSTM", (h, c), gates, [forget, g, bent])
+    return None
+
+
+def _two_products(body: Sums, name: str) -> Iterator[tuple[Node, Node]]:
+    """What a sum of two products adds up, either of them first."""
+    terms = body.terms(name)
+    one, two, *_ = [*(body.made(left, "Mul") if not right else None for left, right in terms), None]
+    if len(terms) == 2 and one is not None and two is not None:
+        yield one, two
+        yield two, one
+
+
+def _gated(body: Sums, product: Node, like: Function) -> Iterator[tuple[Function, Function]]:
+    """A gate of the same function as another, and what it is multiplied with."""
+    inputs = [body.source(name) for name in product.inputs]
+    for gate, other in (inputs, inputs[::-1]) if len(inputs) == 2 else ():
+        found, through = _function(body, gate), _bent(body, other)
+        if found is not None and through is not None and found[:2] == like[:2]:
+            yield found, through
 
 
 def _gates(body: Sums, state: str, update: Function, new: Function) -> Found | None:
@@ -108,12 +150,12 @@ def _gates(body: Sums, state: str, update: Function, new: Function) -> Found | N
     if reset is None or reset[:2] != update[:2]:
         return None
     gates = [_affine(body, update.of), _affine(body, reset.of), n]
-    return _found("GRU", state, gates, [update, new], int(after), inside)
+    return _found("GRU", (state,), gates, [update, new], int(after), inside)
 
 
 def _found(
     kind: str,
-    state: str,
+    states: tuple[str, ...],
     gates: Sequence[Affine],
     functions: Sequence[Function],
     after: int | None = None,
@@ -123,7 +165,7 @@ def _found(
 
     inside: what n of a GRU adds to h R before the product with r
     """
-    factors = {name for gate in gates for name in gate.products}
+    state, factors = states[0], {name for gate in gates for name in gate.products}
     x = factors - {state}
     if any(gate.others or gate.products.keys() != factors for gate in gates):
         return None
@@ -145,7 +187,13 @@ def _found(
         ]
     if after is not None:
         attributes["linear_before_reset"] = after
-    return Found(kind, attributes, factor, [W, R, np.concatenate(b)[None]])
+    return Found(kind, attributes, factor, [W, R, np.concatenate(b)[None]], states)
+
+
+def _bent(body: Sums, name: str) -> Function | None:
+    """An activation, or none at all; not of a gate."""
+    found = _function(body, name) or _silu(body, name)
+    return found or (Function("identity", (), name) if name else None)
 
 
 def _function(body: Sums, name: str) -> Function | None:
@@ -173,6 +221,17 @@ def _hard_sigmoid(body: Sums, name: str) -> Function | None:
     return Function("HardSigmoid", (alpha, beta), name) if (low, high) == (0, 1) else None
 
 
+def _silu(body: Sums, name: str) -> Function | None:
+    """v sigmoid(v), Keras' swish."""
+    node = body.made(name, "Mul")
+    inputs = [body.source(one) for one in node.inputs] if node else []
+    for gate, v in (inputs, inputs[::-1]) if len(inputs) == 2 else ():
+        sigmoid = body.made(gate, "Sigmoid")
+        if sigmoid is not None and body.source(sigmoid.inputs[0]) == v:
+            return Function("silu", (), v)
+    return None
+
+
 def _affine(body: Sums, name: str, inside: bool = False) -> Affine:
     """A sum; of a Split of the columns of another sum its part of them.
 
@@ -195,8 +254,8 @@ def _affine(body: Sums, name: str, inside: bool = False) -> Affine:
 
 
 def _columns(body: Sums, node: Node, name: str) -> Affine | None:
-    """The part of a sum's columns that an output of a Split is."""
-    if node.kind != "Split" or node.attributes.get("axis", 0) != -1:
+    """The part of a sum's columns that an output of a Split is; a step has two axes."""
+    if node.kind != "Split" or node.attributes.get("axis", 0) not in (1, -1):
         return None
     whole = _affine(body, node.inputs[0], True)
     widths = {matrix.shape[-1] for matrix in whole.products.values()}

@@ -21,9 +21,31 @@ class Sums(NamedTuple):
 
     def source(self, name: str) -> str:
         """Where a value comes from, but for nodes that pass it on."""
-        while name in self.producer and self.producer[name].kind == "Identity":
-            name = self.producer[name].inputs[0]
+        while (before := self._passed(name)) is not None:
+            name = before
         return name
+
+    def _passed(self, name: str) -> str | None:
+        """What its node passes on unchanged: by Identity, or times one, as dropout is written."""
+        node = self.producer.get(name)
+        if node is not None and node.kind == "Identity":
+            return node.inputs[0]
+        if node is not None and node.kind == "Mul" and len(node.inputs) == 2:
+            for one, other in (node.inputs, node.inputs[::-1]):
+                if self._is_one(one, other):
+                    return other
+        return None
+
+    def _is_one(self, name: str, like: str) -> bool:
+        """Whether it is the number 1, or as many of them as another value has numbers."""
+        value, node = self.values.get(name), self.producer.get(name)
+        if isinstance(value, np.ndarray):
+            return value.ndim == 0 and value == 1
+        if node is None or node.kind != "ConstantOfShape":
+            return False
+        shape, filled = self.producer.get(node.inputs[0]), node.attributes.get("value")
+        ones = isinstance(filled, np.ndarray) and (filled == 1).all()
+        return bool(ones and shape and shape.kind == "Shape" and shape.inputs == [like])
 
     def made(self, name: str, kind: str) -> Node | None:
         """The node that makes a value, if it is of this kind."""

@@ -2,11 +2,13 @@
 
 Made with tensorflow 2.21, tf_keras 2.21 (Keras 2), tf2onnx 1.17 and onnx 1.23. A model each: the
 .h5 of model.save, the .onnx of tf2onnx, and beside them X and what Keras gives as .safetensors.
-tf2onnx writes a SimpleRNN as a Loop, go_backwards as a ReverseSequence, and a GRU that resets
-before the product, has no bias or other activations as a Loop too.
+tf2onnx writes a SimpleRNN as a Loop, go_backwards as a ReverseSequence, and as a Loop too a GRU
+that resets before the product, has no bias or other activations, and an LSTM with recurrent dropout
+or an activation that ONNX's operator lacks. Names on the command line are recorded alone.
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,32 @@ MODELS: dict[str, Any] = {
         L.Bidirectional(L.GRU(3, activation="elu")),
         L.Dense(2),
     ],
+    "dropout": lambda: [
+        L.Input((None, 3)),
+        L.SimpleRNN(4, dropout=0.1, recurrent_dropout=0.2, **ALL),
+        L.GRU(4, dropout=0.1, **ALL),
+        L.GRU(3, recurrent_dropout=0.2, **ALL),
+        L.GRU(3, reset_after=False, recurrent_dropout=0.2, **ALL),
+        L.LSTM(4, dropout=0.1, recurrent_dropout=0.2, **ALL),
+        L.Dense(2),
+    ],
+    "bent": lambda: [
+        L.Input((None, 3)),
+        L.Normalization(mean=0.0, variance=0.25),  # so that what comes out at the end varies
+        L.SimpleRNN(4, activation="linear", **ALL),
+        L.GRU(4, activation="swish", **ALL),
+        L.LSTM(3, activation="linear", recurrent_activation="hard_sigmoid", **ALL),
+        L.GRU(3, reset_after=False, activation="linear", **ALL),
+        L.LSTM(4, activation="swish", **ALL),
+        L.SimpleRNN(3, activation="swish", **ALL),
+        L.Dense(2),
+    ],
+    "lstm_loops_both": lambda: [
+        L.Input((None, 3)),
+        L.Bidirectional(L.LSTM(4, use_bias=False, recurrent_dropout=0.2, **ALL)),
+        L.Bidirectional(L.LSTM(3, activation="elu")),
+        L.Dense(2),
+    ],
 }
 
 
@@ -92,5 +120,5 @@ def record(name: str) -> None:
 
 
 if __name__ == "__main__":
-    for name in MODELS:
+    for name in sys.argv[1:] or MODELS:
         record(name)
