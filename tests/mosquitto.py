@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,6 +27,18 @@ WITHIN_S = 20.0  # nothing takes so long unless it hangs
 def program() -> str:
     path = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin"
     return need(shutil.which("mosquitto", path=path), "mosquitto")
+
+
+def tls(folder: Path) -> tuple[str, str]:
+    """Lines for a broker that speaks TLS, with a new certificate for localhost: cert.pem."""
+    openssl = need(shutil.which("openssl"), "openssl")
+    subprocess.run(
+        [openssl, *"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2".split(),
+         *("-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=localhost"),
+         *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")],
+        cwd=folder, check=True, capture_output=True,
+    )  # fmt: skip
+    return f"certfile {folder}/cert.pem", f"keyfile {folder}/key.pem"
 
 
 class Mosquitto:
@@ -112,10 +124,19 @@ class Mosquitto:
 
 
 class Client:
-    """Another client of the broker on `port`: publishes, and notes what it hears."""
+    """Another client of the broker on `port`: publishes, and notes what it hears.
+
+    tls   for paho's tls_set
+    """
 
     def __init__(
-        self, port: int, *, topics: Sequence[str] = (), version: int = 4, **options: Any
+        self,
+        port: int,
+        *,
+        topics: Sequence[str] = (),
+        version: int = 4,
+        tls: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         self._heard: list[tuple[str, bytes, bool]] = []
         self._sent: set[int] = set()
@@ -127,6 +148,8 @@ class Client:
         self.client.on_subscribe = lambda *arguments: self._ready.set()
         self.client.on_message = self._message
         self.client.on_publish = self._published
+        if tls is not None:
+            self.client.tls_set(**tls)
         self._port = port
 
     def __enter__(self) -> Self:

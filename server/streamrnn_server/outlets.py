@@ -86,6 +86,7 @@ class Topics:
         self.retain = retain
         self._arrived: dict[int, asyncio.Future[None]] = {}
         self._link: Link | None = None
+        self._why = ""
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -94,7 +95,7 @@ class Topics:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(self._published, mid)
 
-        self._link = Link(self.broker, published=published, keep=False)
+        self._link = Link(self.broker, published=published, lost=self._lost, keep=False)
         self._link.start()
 
     def stop(self) -> None:
@@ -117,7 +118,8 @@ class Topics:
                 f"no message can be published to {topic}: {error}", again=False
             ) from None
         if mid is None:
-            raise NotDelivered(f"{self.broker.host}:{self.broker.port} is not there", again=True)
+            where = f"{self.broker.host}:{self.broker.port}"
+            raise NotDelivered(f"{where} is not there{self._why}", again=True)
         arrived = self._arrived[mid] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(TIMEOUT_S):
@@ -136,6 +138,9 @@ class Topics:
 
     def _topic(self, stream: str) -> str:
         return self.topic.replace("{stream}", stream)
+
+    def _lost(self, why: str) -> None:
+        self._why = f": {why.partition('; next try')[0]}"
 
     def _published(self, mid: int) -> None:
         arrived = self._arrived.get(mid)

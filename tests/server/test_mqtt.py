@@ -21,7 +21,7 @@ from streamrnn_server.build import build, planned
 import streamrnn as srnn
 from tests.faults.kills import samples
 from tests.leaky import Leaky
-from tests.mosquitto import WITHIN_S, Client, Mosquitto
+from tests.mosquitto import WITHIN_S, Client, Mosquitto, tls
 from tests.server.clients import request, run
 from tests.web.tools import need
 
@@ -266,17 +266,8 @@ def test_user_and_password(tmp_path, monkeypatch):
 # paho leaves the socket of a failed handshake to the garbage collector
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_tls_with_a_certificate_of_ones_own(tmp_path):
-    openssl = need(shutil.which("openssl"), "openssl")
-    subprocess.run(
-        [openssl, *"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2".split(),
-         *("-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=localhost"),
-         *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")],
-        cwd=tmp_path, check=True, capture_output=True,
-    )  # fmt: skip
-    lines = (f"certfile {tmp_path}/cert.pem", f"keyfile {tmp_path}/key.pem")
-
     async def main():
-        with Mosquitto(tmp_path, *lines) as broker:
+        with Mosquitto(tmp_path, *tls(tmp_path)) as broker:
             url = f"mqtts://localhost:{broker.port}"
             async with server(tmp_path, config(url)) as s:
                 await s.ready()

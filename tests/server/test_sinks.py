@@ -25,8 +25,17 @@ from streamrnn.detect import Detector
 from streamrnn.step import Output
 from streamrnn.streams import Batch, Pipeline, Rule
 from tests.leaky import Leaky
-from tests.mosquitto import Client, Mosquitto
+from tests.mosquitto import Client, Mosquitto, tls
 from tests.server.clients import request, run, send, sender
+
+CONFIG = """
+[server]
+port = 0
+[[streams]]
+match = "*"
+step = "a"
+channels = ["temp"]
+"""
 
 
 class Alarming(Leaky):
@@ -292,13 +301,7 @@ def test_standard_output_that_is_closed_is_told(monkeypatch):
 def test_alarms_and_predictions_are_published_to_topics(tmp_path, version):
     async def main():
         with Mosquitto(tmp_path) as broker, Client(broker.port, topics=["out/#"]) as client:
-            (tmp_path / "c.toml").write_text(f"""
-                [server]
-                port = 0
-                [[streams]]
-                match = "*"
-                step = "a"
-                channels = ["temp"]
+            (tmp_path / "c.toml").write_text(f"""{CONFIG}
                 [[sinks]]
                 kind = "mqtt"
                 url = "{broker.url}"
@@ -342,3 +345,41 @@ def test_alarms_and_predictions_are_published_to_topics(tmp_path, version):
     assert (record["stream"], record["x"]) == ("pump", {"temp": 11.0})
     assert record["y"] == {"score": pytest.approx(1.1), "alarm": 1.0, "reason": 1.0}
     assert found["out/pump/prediction", 1.0]["x"] == {"temp": None}
+
+
+# paho leaves the socket of a failed handshake to the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_alarms_wait_for_a_broker_with_a_certificate_that_is_trusted(tmp_path):
+    sink = """
+        [[sinks]]
+        kind = "mqtt"
+        url = "mqtts://localhost:{port}"
+        client_id = "alarms"
+        topic = "out/alarm"
+        {trust}
+        """
+
+    def server(trust):
+        text = CONFIG + "[journal]\n" + sink.format(port=broker.port, trust=trust)
+        (tmp_path / "c.toml").write_text(text)
+        return build(tmp_path / "c.toml", {"a": lambda channels: Alarming()})
+
+    async def main():
+        async with server("") as s:
+            await s.ready()
+            (alarms,) = s.sinks.all
+            await say(s, 11, 1, 12)
+            await until(lambda: alarms.failed and "certificate verify failed" in alarms.detail)
+            assert alarms.delivered == 0
+        async with server('ca = "cert.pem"') as s:
+            await s.ready()
+            (alarms,) = s.sinks.all
+            await until(lambda: alarms.delivered == 2)
+
+    trusted = {"ca_certs": tmp_path / "cert.pem"}
+    with (
+        Mosquitto(tmp_path, *tls(tmp_path)) as broker,
+        Client(broker.port, topics=["out/alarm"], tls=trusted) as client,
+    ):
+        run(main())
+        assert [json.loads(body)["value"] for _, body, _ in client.hears(2)] == [11, 12]
