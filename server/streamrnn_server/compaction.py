@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrnn.streams.marks import SENDER, SENDERS
 from streamrnn_server import columns
 from streamrnn_server.columns import Columns
 from streamrnn_server.journal import Journal, Kind, decoded
@@ -39,6 +40,11 @@ DELETE FROM labels WHERE number < coalesce(
     (SELECT min(first) FROM chunks WHERE chunks.stream = labels.stream),
     (SELECT left_log FROM streams WHERE streams.id = labels.stream))
 """
+
+# Marks of senders that were not heard of for the longest: all but the newest.
+_FORGOTTEN = (
+    f"SELECT name FROM marks WHERE name GLOB '{SENDER}*' ORDER BY used DESC LIMIT -1 OFFSET ?"
+)
 
 
 class Log(NamedTuple):
@@ -103,9 +109,11 @@ def drop(journal: Journal, keep_days: float, keep_bytes: float) -> Change | None
         (pages,) = db.execute("PRAGMA page_count").fetchone()
         (free,) = db.execute("PRAGMA freelist_count").fetchone()
         late = db.execute("SELECT 1 FROM late WHERE arrived < ? LIMIT 1", (limit,)).fetchone()
+        senders = db.execute(_FORGOTTEN, (SENDERS,)).fetchone()
     finally:
         db.close()
-    if not gone and late is None and free < FREED + pages // 4:  # some will be used again soon
+    spare = free >= FREED + pages // 4  # pages: some will be used again soon
+    if not (gone or late or senders or spare):
         return None
 
     def change(db: sqlite3.Connection) -> None:
@@ -113,6 +121,7 @@ def drop(journal: Journal, keep_days: float, keep_bytes: float) -> Change | None
         if gone:
             db.execute(_FORGET_LABELS)
         db.execute("DELETE FROM late WHERE arrived < ?", (limit,))
+        db.execute(f"DELETE FROM marks WHERE name IN ({_FORGOTTEN})", (SENDERS,))
         db.execute(f"PRAGMA incremental_vacuum({FREED})").fetchall()
 
     return change

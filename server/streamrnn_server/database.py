@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 from pathlib import Path
 
-VERSION = 4
+VERSION = 5
 APPLICATION = 0x73726E6E  # "srnn", so that no other SQLite file is taken for a journal
 PAGE_BYTES = 1 << 13
 
@@ -16,6 +16,7 @@ PAGE_BYTES = 1 << 13
 # chunks.low, high  f32: the smallest and largest of each column of x and y
 # labels            each learned by its stream after `number` of its samples, in order of id
 # waiting, late     samples that wait for earlier ones, and those that came too late; x is f64
+# marks.used        when it was last written, seconds since 1970
 SCHEMA = """
 CREATE TABLE groups (
     id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE,
@@ -43,7 +44,8 @@ CREATE TABLE late (
 CREATE TABLE labels (
     id INTEGER PRIMARY KEY AUTOINCREMENT, stream INTEGER NOT NULL, number INTEGER NOT NULL,
     t REAL NOT NULL, value REAL NOT NULL);
-CREATE TABLE marks (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE marks (
+    name TEXT PRIMARY KEY, number INTEGER NOT NULL, used REAL NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
@@ -66,6 +68,9 @@ CREATE TABLE late (
 CREATE TABLE labels (
     id INTEGER PRIMARY KEY AUTOINCREMENT, stream INTEGER NOT NULL, number INTEGER NOT NULL,
     t REAL NOT NULL, value REAL NOT NULL);
+""",
+    4: """
+ALTER TABLE marks ADD COLUMN used REAL NOT NULL DEFAULT 0;
 """,
 }
 

@@ -34,6 +34,7 @@ import numpy as np
 
 from streamrnn.keys import Keys
 from streamrnn.streams import Batch, Pipeline, Refused
+from streamrnn.streams.marks import SENDER
 from streamrnn_server import ingest_protocol
 from streamrnn_server.ingest_protocol import COLUMNS, ColumnsError, RefusedLine, Taken
 
@@ -81,7 +82,7 @@ class Ingest:
     ) -> None:
         self._pipeline = pipeline
         self._stream = stream
-        self._mark = None if sender is None else f"sender {sender}"
+        self._mark = None if sender is None else f"{SENDER}{sender}"
         self._messages = 0
         self._halts = pipeline.halts
         self._next = self.known() + 1 if first is None else first

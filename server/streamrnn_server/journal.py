@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrnn.keys import Keys
+from streamrnn.streams.marks import Marks
 from streamrnn_server import columns
 from streamrnn_server.columns import Columns
 from streamrnn_server.database import JournalError, locked, opened, opened_to_read
@@ -90,7 +92,8 @@ class Journal:
                 "SELECT key, id, grp, began FROM streams ORDER BY id"
             )
         }
-        self.marks: dict[str, int] = dict(self._db.execute("SELECT name, number FROM marks"))
+        self.marks = Marks()
+        self.marks.note(dict(self._db.execute("SELECT name, number FROM marks ORDER BY used")))
         (self.name,) = self._db.execute("SELECT value FROM facts WHERE name = 'name'").fetchone()
         self.counts = self._counted()
         (self.last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM log").fetchone()
@@ -145,9 +148,9 @@ class Journal:
                 added.append(ids)
             self._label(commit, added, new)
             if commit.marks:
-                self._db.executemany(
-                    "INSERT OR REPLACE INTO marks VALUES (?, ?)", commit.marks.items()
-                )
+                now = time.time()
+                marks = [(name, number, now) for name, number in commit.marks.items()]
+                self._db.executemany("INSERT OR REPLACE INTO marks VALUES (?, ?, ?)", marks)
             self._wait(commit.waiting)
             self._db.execute("COMMIT")
         except BaseException as error:
@@ -155,7 +158,7 @@ class Journal:
         self.streams |= new
         self.group_ids |= {identity: id for identity, (id, _) in groups.items()}
         self.kinds |= dict(groups.values())
-        self.marks |= commit.marks
+        self.marks.note(commit.marks)
         self.last = self._last
         self.labelled += len(commit.labels)
         self.counts = np.concatenate([self.counts, np.zeros(len(new), np.int64)])

@@ -68,7 +68,7 @@ class Recorder:
     def recover(self) -> Recovered:
         """Bring the past back, before anything is taken; may run in another thread."""
         self.recovered = recover(self.pipeline, self.journal)
-        self.pipeline.marks.update(self.journal.marks)
+        self.pipeline.marks.note(self.journal.marks)
         if self.recovered.folded or self.recovered.anew:
             self.snapshot()
         else:

@@ -34,6 +34,7 @@ from streamrnn.streams.events import events
 from streamrnn.streams.groups import Group, Result, Rule
 from streamrnn.streams.intake import by_group
 from streamrnn.streams.lateness import Reorder
+from streamrnn.streams.marks import Marks
 from streamrnn.streams.refused import LastRefused, Refusals, Refused, failed
 
 FLUSH_ROWS = 4096  # so many pending samples don't wait for the tick
@@ -91,7 +92,7 @@ class Pipeline:
         self.state_bytes = state_bytes
         self.folder = folder
         self.watched: set[str] = set()
-        self.marks: dict[str, int] = {}
+        self.marks = Marks()
         self.halted = ""
         self.halts = 0
         self.spent_s = 0.0
@@ -326,7 +327,7 @@ class Pipeline:
             learned, self._learned = self._learned, []
             self._commits.begin(Commit(held, marks, self.reorder.begin(), learned), pending)
         else:
-            self.marks |= marks
+            self.marks.note(marks)
             self.reorder.begin()
             self._reset()
             self.trim()
@@ -393,7 +394,7 @@ class Pipeline:
                 self._learned.append((len(held), label))
 
     def _committed(self, commit: Commit) -> None:
-        self.marks |= commit.marks
+        self.marks.note(commit.marks)
         self.reorder.done()
         for result in commit.results:
             self._results.publish(result)

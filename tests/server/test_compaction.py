@@ -240,6 +240,30 @@ def test_samples_that_came_too_late_are_dropped_by_age(tmp_path):
     run.die()
 
 
+def test_senders_that_were_not_heard_of_for_the_longest_are_forgotten(tmp_path, monkeypatch):
+    for module in ("streamrnn.streams.marks", "streamrnn_server.compaction"):
+        monkeypatch.setattr(f"{module}.SENDERS", 3)
+    run = Run(tmp_path)
+    for number, name in enumerate("abcda"):
+        run.pipeline.mark(f"sender {name}", 10 + number)
+        run.pipeline.mark("mqtt plant session", 1)
+        run.pipeline.flush()
+    expected = {"mqtt plant session": 1, "sender c": 12, "sender d": 13, "sender a": 14}
+    assert run.pipeline.marks == run.journal.marks == expected
+    assert run.pipeline.marked("sender b") == 0
+    run.journal.in_thread(compaction.drop(run.journal, 1.0, 1e9)).result()
+    with closing(run.journal.read()) as db:
+        assert dict(db.execute("SELECT name, number FROM marks")) == expected
+    assert compaction.drop(run.journal, 1.0, 1e9) is None
+    run.die()
+    run = Run(tmp_path)
+    assert run.pipeline.marks == expected
+    run.pipeline.mark("sender new", 1)
+    run.pipeline.flush()
+    assert "sender c" not in run.pipeline.marks  # in the order of before the restart
+    run.die()
+
+
 VERSION_1 = """
 PRAGMA journal_mode = WAL;
 CREATE TABLE groups (
@@ -262,6 +286,7 @@ CREATE INDEX chunks_by_age ON chunks (arrived);
 CREATE TABLE marks (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 INSERT INTO facts VALUES ('name', 'old');
+INSERT INTO marks VALUES ('sender plant', 7);
 PRAGMA application_id = 1936879214;
 PRAGMA user_version = 1;
 """
@@ -283,6 +308,7 @@ def test_a_journal_of_version_1_is_migrated(tmp_path):
         db.commit()
     run = Run(old.parent)
     assert (run.recovered.folded, run.recovered.differing) == (30, 0)
+    assert run.pipeline.marks == {"sender plant": 7}
     assert by_key(before + run.take(samples[30:])) == uninterrupted(samples)
     turn(run)
     assert recorded(run) == told(samples)

@@ -332,7 +332,7 @@ def test_a_journal_has_one_server_at_a_time(tmp_path):
         ("PRAGMA application_id = 7", "{} is not a journal of streamrnn"),
         (
             "PRAGMA user_version = 99",
-            "{} is written in version 99, this streamrnn reads up to 4; install a newer one",
+            "{} is written in version 99, this streamrnn reads up to 5; install a newer one",
         ),
     ],
 )

@@ -205,6 +205,7 @@ def test_a_journal_of_version_3_learns_labels_from_now_on(tmp_path):
     run.die()
     with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as db:
         db.execute("DROP TABLE labels")
+        db.execute("ALTER TABLE marks DROP COLUMN used")
         db.execute("PRAGMA user_version = 3")
     more = [(key, "row", np.nan, 36000) for key in KEYS] + [
         (key, "label", 0.5, 36000) for key in KEYS

@@ -14,6 +14,7 @@ from streamrnn_server.journal import Journal
 from streamrnn.forecast import Forecaster
 from streamrnn.streams import Pipeline, Rule, replay
 from tests.server.clients import is_a, leaky, reaches, run, send, sender, tell, until, viewer
+from tests.server.clients import server as without_journal
 
 
 def started(folder, *rules):
@@ -120,6 +121,25 @@ def test_a_sender_is_known_after_a_restart_and_its_lines_are_taken_once(tmp_path
             return s.pipeline.samples
 
     assert run(main()) == 5
+
+
+def test_of_many_senders_the_newest_are_known(monkeypatch):
+    monkeypatch.setattr("streamrnn.streams.marks.SENDERS", 2)
+
+    async def main():
+        async with without_journal() as s:
+            for name in ("one", "two", "three", "two"):
+                async with sender(s, f"/ingest?sender={name}") as tx:
+                    await tx.recv()
+                    await send(tx, *lines(3))
+                    s.pipeline.flush()
+            found = []
+            for name in ("one", "two", "three"):
+                async with sender(s, f"/ingest?sender={name}") as tx:
+                    found.append(json.loads(await tx.recv())["line"])
+            return found
+
+    assert run(main()) == [0, 6, 3]
 
 
 def test_a_sender_that_does_not_say_its_name_right_is_told(tmp_path):
