@@ -6,7 +6,7 @@ All of them, and what they compare with, run on one thread; libraries ask when t
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -27,6 +27,14 @@ def best(*calls: Callable[[], object], seconds: float = 1.0) -> list[float]:
             call()
             times[n] = min(times[n], time.perf_counter() - start)
     return times
+
+
+def table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Lines of a table in Markdown, numbers to the right."""
+    yield f"| {' | '.join(names)} |"
+    yield f"| {' | '.join(['---', *['--:'] * (len(names) - 1)])} |"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
 
 
 def into_docs(page: str, mark: str, text: str) -> None:

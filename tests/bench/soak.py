@@ -1,11 +1,12 @@
 """Whether anything grows: memory, file handles, latency, error, the disk.
 
-python -m tests.bench.soak month [--days 3] [--step detect]    300 sensors, a sample a minute each,
-                                                               as fast as it goes (a month: 30)
+python -m tests.bench.soak month [--days 3] [--step gru]       300 sensors, a sample a minute each,
+                                                               as fast as it goes
 python -m tests.bench.soak steady [--seconds 120]              10 000 samples a second, by sockets
 python -m tests.bench.soak idle                                10 000 streams, most of them idle
 
-The sensors of a month have a daily cycle, a drift and noise, each its own.
+The sensors of a month have a daily cycle, a drift and noise, each its own. --write puts the tables
+of `month --days 30 --step detect` and `steady` into docs/journal.md.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import argparse
 import gc
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +26,15 @@ from streamrnn_server.journal import Journal
 from streamrnn_server.recorder import Recorder
 
 import streamrnn as srnn
+from streamrnn.keys import Keys
 from streamrnn.streams import Batch, Pipeline, Result, Rule
+from tests.bench import into_docs, table
 from tests.bench.load import process, send, serve, server_process, watch
 
 SENSORS = 300
 MINUTES = 10  # in one batch
 DAY = 24 * 60
+RINGS = 3_000_000  # samples of 1000 streams with a GRU of 32 units fill 64 MB
 gru = srnn.GRU(1, 32, 1)
 STEPS: dict[str, Callable[[tuple[str, ...]], srnn.step.Step]] = {
     "gru": lambda channels: gru,
@@ -50,10 +55,16 @@ class Errors:
         batch = result.batch
         if "forecast" not in names or batch.y is None:
             return
-        for key, x, y in zip(batch.keys, batch.x[:, 0], batch.y, strict=True):
-            n = int(key.rpartition("/")[2])
-            self._sums += np.nan_to_num(abs(self._last[n] - x))
-            self._last[n] = y[names["forecast"]], x
+        sensors = Keys.of(batch.keys).each(lambda key: int(key.rpartition("/")[2]))
+        order = np.argsort(sensors, kind="stable")
+        sensors = sensors[order]
+        x, forecast = batch.x[order, 0], batch.y[order, names["forecast"]]
+        first = np.r_[True, np.diff(sensors) > 0]  # of its sensor
+        before = np.roll(np.column_stack([forecast, x]), 1, axis=0)
+        before[first] = self._last[sensors[first]]
+        self._sums += np.nansum(abs(before - x[:, np.newaxis]), axis=0)
+        last = np.roll(first, -1)
+        self._last[sensors[last]] = np.column_stack([forecast, x])[last]
 
     def look(self) -> float:
         """Forecast over persistence; NaN for a step that does not forecast."""
@@ -73,35 +84,53 @@ def rows_of(minute: int, draw: np.random.Generator) -> Batch:
     return Batch(keys, t.ravel(), np.round(x, 2).reshape(-1, 1))
 
 
-def month(days: float, step: str) -> None:
+def month(days: float, step: str) -> tuple[list[str], str]:
+    """The table, and how a start after it went."""
     draw, errors, own = np.random.default_rng(0), Errors(), psutil.Process()
-    print(
-        f"{'days':>6}{'samples/s':>12}{'memory, MB':>12}{'error':>8}{'on disk, bytes a sample':>26}"
-    )
+    names = ("days", "samples/s", "memory, MB", "error", "on disk, bytes a sample")
     with tempfile.TemporaryDirectory() as folder:
         pipeline = Pipeline([Rule("*", STEPS[step], ("value",))])
         pipeline.sink(errors)
         kept = Recorder(pipeline, Journal(Path(folder)))
-        begin = beat = time.perf_counter()
-        batches = round(days * DAY / MINUTES)
-        for n in range(batches):
-            pipeline.take_batch(rows_of(n * MINUTES, draw))
-            pipeline.flush()
-            if time.perf_counter() > beat + 1:
-                kept.beat()
-                beat = time.perf_counter()
-            if (n + 1) % max(1, batches // 10) == 0:
-                gc.collect()
-                memory = own.memory_info().rss / 1e6
-                rate = pipeline.samples / (time.perf_counter() - begin)
-                disk = _disk(kept, pipeline.samples)
-                done = (n + 1) * MINUTES / DAY
-                print(f"{done:6.1f}{rate:12,.0f}{memory:12.0f}{errors.look():8.3f}{disk:26.0f}")
+
+        def measured() -> Iterator[tuple[str, ...]]:
+            begin = beat = time.perf_counter()
+            batches, before = round(days * DAY / MINUTES), 0
+            for n in range(batches):
+                pipeline.take_batch(rows_of(n * MINUTES, draw))
+                pipeline.flush()
+                if time.perf_counter() > beat + 1:
+                    kept.beat()
+                    beat = time.perf_counter()
+                if (n + 1) % max(1, batches // 10) == 0:
+                    gc.collect()
+                    memory = own.memory_info().rss / 1e6
+                    rate = (pipeline.samples - before) / (time.perf_counter() - begin)
+                    begin, before = time.perf_counter(), pipeline.samples
+                    disk = _disk(kept, pipeline.samples)
+                    done = (n + 1) * MINUTES / DAY
+                    yield (
+                        f"{done:.1f}", f"{rate:,.0f}", f"{memory:.0f}", f"{errors.look():.3f}",
+                        f"{disk:.0f}",
+                    )  # fmt: skip
+
+        lines = printed(table(names, measured()))
         kept.close()
         kept = Recorder(Pipeline([Rule("*", STEPS[step], ("value",))]), Journal(Path(folder)))
         recovered = kept.recover()
-        print(f"started again in {recovered.seconds:.1f} s, {recovered.folded} samples folded")
         kept.close()
+    again = f"Started again in {recovered.seconds:.1f} s, {recovered.folded} samples folded."
+    print(again)
+    return lines, again
+
+
+def printed(lines: Iterable[str]) -> list[str]:
+    """The lines, each printed as soon as it is there."""
+    kept = []
+    for line in lines:
+        print(line, flush=True)
+        kept.append(line)
+    return kept
 
 
 def _disk(kept: Recorder, samples: int) -> float:
@@ -112,30 +141,50 @@ def _disk(kept: Recorder, samples: int) -> float:
         db.close()
 
 
-def steady(seconds: float) -> None:
-    rate_hz = 10_000
-    print(f"{'s':>6}{'samples/s':>12}{'memory, MB':>12}{'handles':>9}{'p50, ms':>9}{'p99, ms':>9}")
+def steady(seconds: float) -> list[str]:
+    """The table."""
+    names = ("s", "samples/s", "memory, MB", "handles", "p50, ms", "p99, ms")
     with tempfile.TemporaryDirectory() as folder:
         with process(serve, "GRU(32)", folder, np.inf) as server:
             url = server.recv()
             child = server_process(url)
-            with process(send, url, rate_hz, 200, 1000), process(watch, url, 10, 1000, 10) as late:
+            _filled(server, url)
+            with (
+                process(send, url, 10_000, 200, 1000),
+                process(watch, url, 10, 1000, 10) as late,
+            ):
                 late.recv()
-                begin, before = time.perf_counter(), 0
-                for part in range(1, 9):
-                    late.send("begin")
-                    time.sleep(max(0.0, begin + part * seconds / 8 - time.perf_counter()))
-                    server.send("samples")
-                    count = server.recv()[0]
-                    late.send("told")
-                    _, (p50, p99) = late.recv()
-                    memory, handles = child.memory_info().rss / 1e6, child.num_fds()
-                    rate = (count - before) / (seconds / 8)
-                    print(
-                        f"{part * seconds / 8:6.0f}{rate:12,.0f}{memory:12.0f}{handles:9}"
-                        f"{1e3 * p50:9.0f}{1e3 * p99:9.0f}"
-                    )
-                    before = count
+
+                def measured() -> Iterator[tuple[str, ...]]:
+                    begin, before = time.perf_counter(), _count(server)
+                    for part in range(1, 9):
+                        late.send("begin")
+                        time.sleep(max(0.0, begin + part * seconds / 8 - time.perf_counter()))
+                        count = _count(server)
+                        late.send("told")
+                        _, (p50, p99) = late.recv()
+                        memory, handles = child.memory_info().rss / 1e6, child.num_fds()
+                        rate = (count - before) / (seconds / 8)
+                        before = count
+                        yield (
+                            f"{part * seconds / 8:.0f}", f"{rate:,.0f}", f"{memory:.0f}",
+                            f"{handles}", f"{1e3 * p50:.0f}", f"{1e3 * p99:.0f}",
+                        )  # fmt: skip
+
+                return printed(table(names, measured()))
+
+
+def _filled(server: Connection, url: str) -> None:
+    """As many samples as the rings hold: after that memory has no reason to grow."""
+    with process(send, url, float("inf"), 4096, 1000):
+        while _count(server) < RINGS:
+            time.sleep(0.5)
+
+
+def _count(server: Connection) -> int:
+    server.send("samples")
+    count: int = server.recv()[0]
+    return count
 
 
 def idle() -> None:
@@ -151,11 +200,8 @@ def idle() -> None:
             child = server_process(url)
             before, begin = child.memory_info().rss, time.perf_counter()
             with process(send, url, float("inf"), 5000, streams):
-                count = 0
-                while count < rounds * streams:
+                while (count := _count(server)) < rounds * streams:
                     time.sleep(0.2)
-                    server.send("samples")
-                    count = server.recv()[0]
             took = time.perf_counter() - begin
             with process(send, url, 2000, 20, 100):
                 time.sleep(15)
@@ -171,11 +217,22 @@ def main() -> None:
     parser.add_argument("--days", type=float, default=3.0)
     parser.add_argument("--step", choices=list(STEPS), default="gru")
     parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--write", action="store_true", help="into docs/journal.md")
     given = parser.parse_args()
+    command = "python -m tests.bench.soak"
     if given.case in (None, "month"):
-        month(given.days, given.step)
+        lines, again = month(given.days, given.step)
+        if given.write:
+            lines += ["", again]
+            into_docs(
+                "journal.md",
+                f"{command} month --days 30 --step {given.step} --write",
+                "\n".join(lines),
+            )
     if given.case in (None, "steady"):
-        steady(given.seconds)
+        lines = steady(given.seconds)
+        if given.write:
+            into_docs("journal.md", f"{command} steady --write", "\n".join(lines))
     if given.case in (None, "idle"):
         idle()
 
