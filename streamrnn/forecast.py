@@ -210,9 +210,15 @@ class Learner(OneStream):
         state["now"] = state["ahead"][kernel.ORIGIN] = np.nan
         return state
 
+    def _features(self, states: NDArray[Any]) -> Array:
+        """The features of the newest row of each of states (S,), (S, u)."""
+        place = (states["cycle"][:, cycle.ROWS].astype(np.int64) - 1) % self.horizon
+        features: Array = states["F"][np.arange(len(states)), place]
+        return features
+
     def units(self, states: NDArray[Any]) -> NDArray[np.float32]:
         """What the forecasts are made of, for display: waves, then recent changes, (S, U <= 32)."""
-        shown: NDArray[np.float32] = np.tanh(states["f"][:, :UNITS]).astype(np.float32)
+        shown: NDArray[np.float32] = np.tanh(self._features(states)[:, :UNITS]).astype(np.float32)
         return shown
 
     def describe(self, channels: tuple[str, ...]) -> tuple[Output, ...]:
@@ -261,11 +267,12 @@ class Learner(OneStream):
         share = np.concatenate([1.0 - mix.sum(axis=0, keepdims=True), mix])
         R, L, B = self._plan[1]
         spans = self._plan[2]
-        W = np.zeros((len(state["f"]), self.horizon))
-        weights = np.split(state["W"], np.cumsum([end - begin for begin, end in spans])[:-1])
+        f = self._features(np.atleast_1d(state))[0]
+        W = np.zeros((len(f), self.horizon))
+        weights = np.split(state["W"].T, np.cumsum([end - begin for begin, end in spans])[:-1])
         for weight, own, (begin, end) in zip(share, weights, spans, strict=False):
             W[begin:end] += weight * own
-        products = unit * W * state["f"][:, None]
+        products = unit * W * f[:, None]
         late = 2 * R + L - 6 + B
         level = late + 6 + cycle.KNOTS + 1
         groups = {

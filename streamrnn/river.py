@@ -163,7 +163,7 @@ class Regressor(base.Regressor):
         self._miss = np.zeros(len(kernel.MEMBERS) + 1)
         sizes = kernel.sizes(0)
         self._W = tuple(np.zeros(d) for d in sizes)
-        self._P = tuple(kernel.VARIANCE * np.eye(d) for d in sizes)
+        self._P = tuple(_grown(np.empty(0), 0, d) for d in sizes)
 
     def predict_one(self, x: Features) -> float:
         """The target of features x, a number each; ones that were never learned do not count."""
@@ -205,8 +205,11 @@ class Regressor(base.Regressor):
         for name in names:
             self._slots[name] = len(self._slots)
         sizes = kernel.sizes(len(self._slots))
-        self._W = tuple(np.pad(w, (0, d - len(w))) for w, d in zip(self._W, sizes, strict=True))
-        self._P = tuple(_grown(P, d) for P, d in zip(self._P, sizes, strict=True))
+        before = [len(w) for w in self._W]
+        self._P = tuple(map(_grown, self._P, before, sizes))
+        self._W = tuple(
+            np.pad(w, (0, d - n)) for w, n, d in zip(self._W, before, sizes, strict=True)
+        )
         more = (0, len(names)), (0, 0)
         self._inputs = np.pad(self._inputs, more)
         # By name, not by order: so a model is the same whichever feature it meets first.
@@ -215,10 +218,19 @@ class Regressor(base.Regressor):
         self._drive = np.concatenate([self._drive, 0.7 * np.array(drives)])
 
 
-def _grown(P: Array, d: int) -> Array:
-    grown = kernel.VARIANCE * np.eye(d)
-    grown[: len(P), : len(P)] = P
-    return grown
+def _grown(P: Array, before: int, d: int) -> Array:
+    """The covariance of d weights, as kernels/rls.py keeps it, from that of the first of them."""
+    rows, at = [], 0
+    for i in range(d):
+        first = i - i % 4
+        row = np.zeros(d - first)
+        if i < before:
+            row[: before - first] = P[at : at + before - first]
+            at += before - first
+        else:
+            row[i - first] = kernel.VARIANCE
+        rows.append(row)
+    return np.concatenate(rows)
 
 
 def ordered(names: Iterable[Hashable]) -> list[Hashable]:

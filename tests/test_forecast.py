@@ -13,10 +13,11 @@ from streamrnn.bank import Bank
 from streamrnn.detect import Detector
 from streamrnn.evaluate import progressive
 from streamrnn.forecast import LAGS, PERIODS, Forecaster
-from streamrnn.kernels import cycle, rtrl
+from streamrnn.kernels import cycle, rls, rtrl
 from streamrnn.kernels import forecast as kernel
 from streamrnn.streams.identity import identity
 from tests import naive_forecast as naive
+from tests.kernels.test_rls import square
 from tests.recordings import lag_ratio, office, weather
 
 
@@ -46,6 +47,11 @@ def awkward(T, C, seed=0):
     X[T // 2] = 1e9
     X[2 * T // 3 : 2 * T // 3 + 60] = 5.0
     return X
+
+
+def newest_features(learner):
+    state = learner.state
+    return state["F"][(int(state["cycle"][cycle.ROWS]) - 1) % learner.horizon]
 
 
 def hostile(T, C, seed=0):
@@ -125,7 +131,7 @@ def test_traces_are_finite_differences_of_the_waves(kind):
     for row in awkward(T, 1):
         forecaster.step(row)
         speeds.append(forecaster.state["speeds"])
-        drives.append(forecaster.state["f"][own])
+        drives.append(newest_features(forecaster)[own])
 
     def waves(shift):
         h = np.zeros(R, complex)
@@ -254,8 +260,8 @@ def covariances(learner):
     """The covariance of each member's weights, (d, d) each."""
     R, L, B = len(PERIODS), LAGS - 2 * (learner.channels - 1), learner.channels - 1
     sizes = [end - begin for begin, end in kernel.spans(R, L, B)]
-    parts = np.split(learner.state["P"], np.cumsum(np.square(sizes))[:-1])
-    return [part.reshape(d, d) for part, d in zip(parts, sizes, strict=True)]
+    parts = np.split(learner.state["P"], np.cumsum([rls.size(d) for d in sizes])[:-1])
+    return [square(part, d) for part, d in zip(parts, sizes, strict=True)]
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -110,7 +110,7 @@ def test_features_are_channels_whatever_their_order():
     one, other, plain = ours.Forecaster(), ours.Forecaster(), srnn.Forecaster(3, horizon=24)
     for a, b, y in random.normal(size=(200, 3)):
         one.learn_one(y, {"a": a, "b": b, "kind": "x"})
-        other.learn_one(y, {"late": 1.0, "b": b, "a": a} if plain._states["f"].any() else
+        other.learn_one(y, {"late": 1.0, "b": b, "a": a} if plain._states["F"].any() else
                         {"b": b, "a": a})  # fmt: skip
         mean = plain.step([y, a, b]).mean
     assert one.forecast(24) == other.forecast(24) == mean.tolist()

@@ -62,8 +62,9 @@ def observe(y, unit, cycle, ring, away):
     change = y - value(ring, newest, SPAN)
     n = rows - SPAN - FIRST
     cycle[USUAL] += max(1.0 / n, RATE / TURNS) * (min(abs(change) * scale, DEVIANT) - cycle[USUAL])
+    settled = TURNS < RATE * (rows - SPAN - LAST)
     for p in range(FIRST + rows % TURNS, min(LAST + 1, rows - SPAN), TURNS):
-        rate = max(RATE, TURNS / (rows - SPAN - p + TURNS - 1))
+        rate = RATE if settled else max(RATE, TURNS / (rows - SPAN - p + TURNS - 1))
         away[p - FIRST] += rate * (distance(ring, newest, p, change, scale) - away[p - FIRST])
     week = 7 * int(cycle[DAY])
     if 0 < week and week + SPAN < min(RING, rows):

@@ -106,7 +106,9 @@ def made(h, at, s):
     miss = ahead[forecast.MISS, h]
     if missing(ahead[forecast.ORIGIN, h]) or miss == 0.0:
         return math.nan, 0.0
-    return s[at[forecast.MADE] + forecast.slot(h, s[at[forecast.CYCLE]])], miss
+    H = ahead.shape[1]
+    then = forecast.kept(h, int(s[at[forecast.CYCLE] + cycles.ROWS]) % H, H)
+    return forecast.part(s, at, forecast.MADE).reshape(H, 3, H)[then, 0, h], miss
 
 
 @inner

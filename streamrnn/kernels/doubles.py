@@ -106,24 +106,42 @@ def fma(typing, x, y, z):
     return result(x, y, z), generate
 
 
+def _pairwise(build):
+    """An operation on x and y; a number stands for four of it."""
+
+    @intrinsic
+    def operation(typing, x, y):
+        result = V4 if V4 in (x, y) else types.float64
+
+        def generate(context, builder, signature, arguments):
+            if result == V4:
+                arguments = [_splat(builder, argument) for argument in arguments]
+            return build(builder, *arguments)
+
+        return result(x, y), generate
+
+    return operation
+
+
+plus = _pairwise(lambda builder, x, y: builder.fadd(x, y))
+minus = _pairwise(lambda builder, x, y: builder.fsub(x, y))
+times = _pairwise(lambda builder, x, y: builder.fmul(x, y))
+over = _pairwise(lambda builder, x, y: builder.fdiv(x, y))
+least = _pairwise(lambda builder, x, y: builder.select(builder.fcmp_ordered("<", x, y), x, y))
+most = _pairwise(lambda builder, x, y: builder.select(builder.fcmp_ordered(">", x, y), x, y))
+
+
 @intrinsic
-def times(typing, x, y):
-    """x y; a number stands for four of it."""
-    result = V4 if V4 in (x, y) else types.float64
+def total(typing, x):
+    """The sum of the four, (x0 + x2) + (x1 + x3)."""
 
     def generate(context, builder, signature, arguments):
-        if result == V4:
-            arguments = [_splat(builder, argument) for argument in arguments]
-        return builder.fmul(*arguments)
+        undefined = ir.Constant(F64S, ir.Undefined)
+        low, high = (
+            builder.shuffle_vector(arguments[0], undefined, ir.Constant(ir.VectorType(I32, 2), at))
+            for at in ([0, 1], [2, 3])
+        )
+        pair = builder.fadd(low, high)
+        return builder.fadd(*(builder.extract_element(pair, ir.Constant(I32, n)) for n in (0, 1)))
 
-    return result(x, y), generate
-
-
-@intrinsic
-def plus(typing, x, y):
-    """x + y."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.fadd(*arguments)
-
-    return x(x, y), generate
+    return types.float64(x), generate

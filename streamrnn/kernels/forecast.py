@@ -52,18 +52,16 @@ FIELDS = (
     "cycle",  # (cycles.SIZE,) the period of the stream, see kernels/cycle.py
     "ring",  # (cycles.RING,) the last values of the target
     "away",  # (cycles.PERIODS,) how far apart the stream is from itself, by period
-    "f",  # (u,) features of the newest row
-    "k",  # (d,) their gain, member after member
-    "P",  # (sum of d_e^2,) covariance of the weights, the same for every horizon
-    "W",  # (d, H) weights
-    "F",  # (u, H) features; column h: of h + 1 rows ago, whose label h + 1 ahead comes next
-    "K",  # (d, H) gains of those rows
+    "P",  # (sum of rls.size(d_e),) covariance of the weights, the same for every horizon
+    "W",  # (H, d) weights, member after member
+    "F",  # (H, u) features of the last H rows, each where `kept` says
+    "K",  # (H, d) their gains
+    "said",  # (H, M, H) the changes that members said in these rows
+    "made",  # (H, 3, H) mean, lower, upper as forecast in these rows
     "mix",  # (mix.height(M), H) how the members are mixed, see kernels/mix.py
     "ahead",  # (AHEAD_SIZE, H) what is known of each horizon, see below
-    "change",  # (M, H) what the members say now
-    "said",  # (M, H (H + 1) / 2) what they said, see `slot`
-    "made",  # (3, H (H + 1) / 2) mean, lower, upper as forecast, see `slot`
-    "now",  # (3, H) the newest of them
+    "change",  # (M, H) what members said of the newest row, then what they missed of it
+    "now",  # (3, H) the newest forecast
     "clock",  # (clocks.SIZE,) when rows come, see kernels/clock.py
 )
 (
@@ -73,17 +71,15 @@ FIELDS = (
     CYCLE,
     RING,
     AWAY,
-    FEATURES,
-    GAIN,
     COVARIANCE,
     WEIGHTS,
-    WAITING,
+    FEATURES,
     GAINS,
+    SAID,
+    MADE,
     MIX,
     AHEAD,
     CHANGES,
-    SAID,
-    MADE,
     NOW,
     CLOCK,
 ) = range(len(FIELDS))
@@ -93,19 +89,18 @@ FIELDS = (
 # value has come since
 ORIGIN = 0
 UNIT = 1  # its step then
-ERROR = 2  # what a member missed of the newest label
-TRUTH = 3  # the newest label, as a change
-MISS = 4  # running mean size of the forecast's error
-STAYED = 5  # the same of persistence's
-LOW = 6  # 5 % quantile of the forecast's error, in units of miss
-HIGH = 7  # 95 %
-AHEAD_SIZE = 8
+TRUTH = 2  # the newest label, as a change
+MISS = 3  # running mean size of the forecast's error
+STAYED = 4  # the same of persistence's
+LOW = 5  # 5 % quantile of the forecast's error, in units of miss
+HIGH = 6  # 95 %
+AHEAD_SIZE = 7
 
 
 def shapes(C: int, H: int, R: int, L: int, spans: list[tuple[int, int]]) -> list[tuple[int, ...]]:
     """Shape of each of FIELDS; spans: begin and end of each member's features."""
     M, parts = len(spans), [end - begin for begin, end in spans]
-    u, d, triangle = max(end for _, end in spans), sum(parts), H * (H + 1) // 2
+    u, d = max(end for _, end in spans), sum(parts)
     return [
         (C, CHANNEL_SIZE),
         (L,),
@@ -113,17 +108,15 @@ def shapes(C: int, H: int, R: int, L: int, spans: list[tuple[int, int]]) -> list
         (cycles.SIZE,),
         (cycles.RING,),
         (cycles.PERIODS,),
-        (u,),
-        (d,),
-        (sum(part * part for part in parts),),
-        (d, H),
-        (u, H),
-        (d, H),
+        (sum(rls.size(part) for part in parts),),
+        (H, d),
+        (H, u),
+        (H, d),
+        (H, M, H),
+        (H, 3, H),
         (mix.height(M), H),
         (AHEAD_SIZE, H),
         (M, H),
-        (M, triangle),
-        (3, triangle),
         (3, H),
         (clocks.SIZE,),
     ]
@@ -147,21 +140,23 @@ def part(s, at, field):
 
 
 @inner
-def slot(h, rows):
-    """Where what was said h + 1 rows ago of now stands, until what is said now takes its place."""
-    return h * (h + 1) // 2 + int(rows) % (h + 1)
+def kept(h, place, H):
+    """Where that of h + 1 rows ago is kept, when the row that comes has its place at `place`."""
+    at = place - 1 - h
+    return at if at >= 0 else at + H
 
 
 @inner
-def begin(at, span, s):
+def begin(at, span, place, s):
     """Nothing is known of the target, or nothing in the units that it has from now on."""
     M, H = span.shape[0], (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
-    P, gain = part(s, at, COVARIANCE), part(s, at, GAIN)
+    P, gains = part(s, at, COVARIANCE), part(s, at, GAINS).reshape(H, -1)
     a = b = 0
     for e in range(M):
         d = span[e, 1] - span[e, 0]
-        rls.restart(P[a : a + d * d].reshape(d, d), PRIOR, gain[b : b + d])
-        a, b = a + d * d, b + d
+        size = rls.size(d)
+        rls.restart(P[a : a + size], PRIOR, gains[place, b : b + d])
+        a, b = a + size, b + d
     part(s, at, WEIGHTS)[:] = 0.0
     mix.begin(M, part(s, at, MIX).reshape(-1, H))
     ahead = part(s, at, AHEAD).reshape(AHEAD_SIZE, H)
@@ -172,17 +167,18 @@ def begin(at, span, s):
 
 
 @inner
-def score(y, n, rows, floor, made, ahead):
+def score(y, n, place, floor, made, ahead):
     """The target, seen n times before, is y: sizes and quantiles of the errors follow."""
-    for h in range(ahead.shape[1]):
+    H = ahead.shape[1]
+    for h in range(H):
         origin = ahead[ORIGIN, h]
         ahead[TRUTH, h] = y - origin if not missing(origin) else np.nan
         if missing(origin):
             continue
-        q = slot(h, rows)
-        ahead[LOW, h] = interval.moved_low(ahead[LOW, h], y < made[1, q])
-        ahead[HIGH, h] = interval.moved_high(ahead[HIGH, h], y > made[2, q])
-        for row, size in ((MISS, max(abs(y - made[0, q]), floor)), (STAYED, abs(y - origin))):
+        then = made[kept(h, place, H)]
+        ahead[LOW, h] = interval.moved_low(ahead[LOW, h], y < then[1, h])
+        ahead[HIGH, h] = interval.moved_high(ahead[HIGH, h], y > then[2, h])
+        for row, size in ((MISS, max(abs(y - then[0, h]), floor)), (STAYED, abs(y - origin))):
             if size > 0.0:
                 ahead[row, h] = running_size(ahead[row, h], size, max(n - h, 1.0), FAST)
 
@@ -194,30 +190,33 @@ def limited(error, unit, miss):
 
 
 @inner
-def learn(at, span, rows, s):
+def learn(at, span, place, s):
     """The target is known: at each horizon it is the label of a row before; weights learn."""
     M, H = span.shape[0], (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
-    ahead = part(s, at, AHEAD).reshape(AHEAD_SIZE, H)
-    said, change = part(s, at, SAID).reshape(M, -1), part(s, at, CHANGES).reshape(M, H)
+    ahead, change = part(s, at, AHEAD).reshape(AHEAD_SIZE, H), part(s, at, CHANGES).reshape(M, H)
+    said = part(s, at, SAID).reshape(H, M, H)
     for h in range(H):
-        q = slot(h, rows)
+        then = kept(h, place, H)
         for e in range(M):
-            change[e, h] = said[e, q]
+            change[e, h] = said[then, e, h]
     mix.learn(M, change, ahead[TRUTH], ahead[MISS], part(s, at, MIX).reshape(-1, H))
-    W, K = part(s, at, WEIGHTS).reshape(-1, H), part(s, at, GAINS).reshape(-1, H)
-    F, error, b = part(s, at, WAITING).reshape(-1, H), ahead[ERROR], 0
-    for e in range(M):
-        first, end = span[e, 0], span[e, 1]
-        d = end - first
-        rls.predict(W[b : b + d], F[first:end], error)
-        for h in range(H):
-            unit, miss, truth = ahead[UNIT, h], ahead[MISS, h], ahead[TRUTH, h]
-            if miss > 0.0 and not missing(truth):
-                error[h] = limited(truth - unit * error[h], unit, miss)
-            else:
-                error[h] = 0.0
-        rls.learn(W[b : b + d], K[b : b + d], error)
-        b += d
+    W, K, F = part(s, at, WEIGHTS), part(s, at, GAINS), part(s, at, FEATURES)
+    d, u = W.size // H, F.size // H
+    for h in range(H):
+        unit, miss, truth = ahead[UNIT, h], ahead[MISS, h], ahead[TRUTH, h]
+        if not (miss > 0.0) or missing(truth):
+            continue
+        then = kept(h, place, H)
+        i, j = h * d, then * d
+        for e in range(M):
+            first, size = span[e, 0], span[e, 1] - span[e, 0]
+            change[e, h] = truth - unit * rls.dot(W, i, F, then * u + first, size)
+            i += size
+        i = h * d
+        for e in range(M):
+            size = span[e, 1] - span[e, 0]
+            rls.add(W, i, K, j, limited(change[e, h], unit, miss), size)
+            i, j = i + size, j + size
 
 
 @inner
@@ -235,11 +234,11 @@ def level(channel):
 
 
 @inner
-def features(target, sizes, H, turn, at, s):
-    """f of the newest row; its order is that of `spans`."""
+def features(target, sizes, H, turn, at, s, f):
+    """f (u,) of the newest row; its order is that of `spans`."""
     R, L, B = sizes[0], sizes[1], sizes[2]
     channels, lags = part(s, at, CHANNELS).reshape(-1, CHANNEL_SIZE), part(s, at, LAGS)
-    waves, f = part(s, at, WAVES).reshape(2, R), part(s, at, FEATURES)
+    waves = part(s, at, WAVES).reshape(2, R)
     late = 2 * R + L - 6 + B
     levels = late + 6 + cycles.KNOTS + 3
     own, step = level(channels[target]), max(channels[target, STEP], TINY)
@@ -270,45 +269,36 @@ def features(target, sizes, H, turn, at, s):
 
 
 @inner
-def gains(span, at, f, s):
-    """Each member's gain for the features f; False where rounding has spoiled a covariance."""
-    P, gain = part(s, at, COVARIANCE), part(s, at, GAIN)
+def gains(span, at, f, s, k):
+    """Each member's gain for the features f, into k (d,).
+
+    False where rounding has spoiled a covariance.
+    """
+    P = part(s, at, COVARIANCE)
     a = b = 0
     good = True
     for e in range(span.shape[0]):
         first, end = span[e, 0], span[e, 1]
         d = end - first
-        square = P[a : a + d * d].reshape(d, d)
-        good &= rls.gain(square, f[first:end], FORGETTING[e], TRACE_LIMIT, gain[b : b + d])
-        a, b = a + d * d, b + d
+        size = rls.size(d)
+        own = P[a : a + size]
+        good &= rls.gain(own, f[first:end], FORGETTING[e], TRACE_LIMIT, k[b : b + d])
+        a, b = a + size, b + d
     return good
 
 
 @inner
-def shift(rows, newest):
-    """rows (n * ages,): what was of age a is of age a + 1 now, and the newest (n,) of age 0."""
-    for i in range(rows.size - 1, 0, -1):
-        rows[i] = rows[i - 1]
-    ages = rows.size // newest.size
-    for i in range(newest.size):
-        rows[i * ages] = newest[i]
-
-
-@inner
-def forecast(target, at, span, s):
+def forecast(target, at, span, f, s, said):
     """What each member says, and mean, lower and upper of the next rows, from the newest row."""
     M, H = span.shape[0], (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
-    ahead = part(s, at, AHEAD).reshape(AHEAD_SIZE, H)
-    change, now = part(s, at, CHANGES).reshape(M, H), part(s, at, NOW).reshape(3, H)
-    W, f = part(s, at, WEIGHTS).reshape(-1, H), part(s, at, FEATURES)
-    bound, b = CLIP * (target[SPREAD] + target[STEP]), 0
-    for e in range(M):
-        first, d = span[e, 0], span[e, 1] - span[e, 0]
-        rls.read(W[b : b + d], f[first : first + d], change[e])
-        for h in range(H):
-            change[e, h] = clip(ahead[UNIT, 0] * change[e, h], bound)
-        b += d
-    mix.forecast(M, change, ahead[MISS], part(s, at, MIX).reshape(-1, H), now[0])
+    ahead, now = part(s, at, AHEAD).reshape(AHEAD_SIZE, H), part(s, at, NOW).reshape(3, H)
+    W, bound, i = part(s, at, WEIGHTS), CLIP * (target[SPREAD] + target[STEP]), 0
+    for h in range(H):
+        for e in range(M):
+            d = span[e, 1] - span[e, 0]
+            said[e, h] = clip(ahead[UNIT, 0] * rls.dot(W, i, f, span[e, 0], d), bound)
+            i += d
+    mix.forecast(M, said, ahead[MISS], part(s, at, MIX).reshape(-1, H), now[0])
     for h in range(H):
         mean = target[VALUE] + clip(now[0, h], bound)
         # until the first label: as a random walk spreads
@@ -320,16 +310,16 @@ def forecast(target, at, span, s):
 @inner
 def advance_one(target, sizes, span, at, turn, s, x):
     """One stream, state s, by one row x (C,); leaves its forecasts in NOW."""
-    M, H = span.shape[0], (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
+    H = (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
     channels, lags = part(s, at, CHANNELS).reshape(-1, CHANNEL_SIZE), part(s, at, LAGS)
     ahead, now = part(s, at, AHEAD).reshape(AHEAD_SIZE, H), part(s, at, NOW).reshape(3, H)
-    cycle, gain = part(s, at, CYCLE), part(s, at, GAIN)
-    y, channel, rows = x[target], channels[target], cycle[cycles.ROWS]
+    made, cycle = part(s, at, MADE).reshape(H, 3, H), part(s, at, CYCLE)
+    f, k = part(s, at, FEATURES).reshape(H, -1), part(s, at, GAINS).reshape(H, -1)
+    y, channel, place = x[target], channels[target], int(cycle[cycles.ROWS]) % H
     present, known = not missing(y), channel[SEEN] > 0.0
     if present and known:  # predict, then learn: labels first
-        made = part(s, at, MADE).reshape(3, -1)
-        score(y, channel[SEEN], rows, 1e-3 * channel[STEP], made, ahead)
-        learn(at, span, rows, s)
+        score(y, channel[SEEN], place, 1e-3 * channel[STEP], made, ahead)
+        learn(at, span, place, s)
 
     for c in range(x.size):
         channels[c, CHANGE] = 0.0
@@ -344,42 +334,28 @@ def advance_one(target, sizes, span, at, turn, s, x):
     if known or present:
         step = max(channel[STEP], TINY)
         cycles.observe(channel[VALUE], step, cycle, part(s, at, RING), part(s, at, AWAY))
-    features(target, sizes, H, turn, at, s)
+    features(target, sizes, H, turn, at, s, f[place])
 
-    for i in range(gain.size):
-        gain[i] = 0.0
+    k[place] = 0.0
     fresh = channel[SEEN] == 1.0
     if present and channel[SEEN] > START:
-        fresh = not gains(span, at, part(s, at, FEATURES), s)
+        fresh = not gains(span, at, f[place], s, k[place])
     if present and fresh:
-        begin(at, span, s)
-    shift(part(s, at, WAITING), part(s, at, FEATURES))
-    shift(part(s, at, GAINS), gain)
+        begin(at, span, place, s)
     for h in range(H - 1, 0, -1):
         ahead[ORIGIN, h], ahead[UNIT, h] = ahead[ORIGIN, h - 1], ahead[UNIT, h - 1]
     ahead[ORIGIN, 0] = y if present else np.nan
     ahead[UNIT, 0] = max(channel[STEP], TINY)
     if present:
-        forecast(channel, at, span, s)
+        said = part(s, at, SAID).reshape(H, -1, H)[place]
+        forecast(channel, at, span, f[place], s, said)
     elif known:  # what the row before forecast still stands, one row nearer
         for q in range(3):
             for h in range(H):
                 now[q, h] = now[q, min(h + 1, H - 1)]
-    if present or known:
-        keep(rows, at, M, H, s)
-
-
-@inner
-def keep(rows, at, M, H, s):
-    """What is said and forecast now waits for its labels, in the place of what has met them."""
-    said, change = part(s, at, SAID).reshape(M, -1), part(s, at, CHANGES).reshape(M, H)
-    made, now = part(s, at, MADE).reshape(3, -1), part(s, at, NOW).reshape(3, H)
-    for h in range(H):
-        q = slot(h, rows)
-        for e in range(M):
-            said[e, q] = change[e, h]
-        for n in range(3):
-            made[n, q] = now[n, h]
+    for q in range(3):
+        for h in range(H):
+            made[place, q, h] = now[q, h]
 
 
 @inner
@@ -424,23 +400,19 @@ def learn_late(at, span, ago, value, s):
     if not (0 <= ago < H - 1 and math.isnan(ahead[ORIGIN, ago])):
         return False
     ahead[ORIGIN, ago] = np.inf
-    W, K = part(s, at, WEIGHTS).reshape(-1, H), part(s, at, GAINS).reshape(-1, H)
-    F = part(s, at, WAITING).reshape(-1, H)
+    W, K, F = part(s, at, WEIGHTS), part(s, at, GAINS), part(s, at, FEATURES)
+    d, u, place = W.size // H, F.size // H, int(s[at[CYCLE] + cycles.ROWS]) % H
     for c in range(ago + 1, H):
-        h = c - ago - 1
+        h, then = c - ago - 1, kept(c, place, H)
         origin, unit, miss = ahead[ORIGIN, c], ahead[UNIT, c], ahead[MISS, h]
         if missing(origin) or miss == 0.0:
             continue
-        b = 0
+        i, j = h * d, then * d
         for e in range(M):
-            first, d = span[e, 0], span[e, 1] - span[e, 0]
-            said = 0.0
-            for i in range(d):
-                said += W[b + i, h] * F[first + i, c]
-            error = limited(value - origin - unit * said, unit, miss)
-            for i in range(d):
-                W[b + i, h] += K[b + i, c] * error
-            b += d
+            first, size = span[e, 0], span[e, 1] - span[e, 0]
+            error = value - origin - unit * rls.dot(W, i, F, then * u + first, size)
+            rls.add(W, i, K, j, limited(error, unit, miss), size)
+            i, j = i + size, j + size
     return True
 
 

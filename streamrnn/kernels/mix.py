@@ -6,6 +6,19 @@ members that are alike share a weight, and none has to be the best.
 """
 
 from streamrnn.kernels.channels import TINY, clip
+from streamrnn.kernels.doubles import (
+    FOUR,
+    ONE,
+    least,
+    load,
+    minus,
+    most,
+    over,
+    plus,
+    store,
+    times,
+    zero,
+)
 from streamrnn.kernels.jit import inner
 
 FORGETTING = 0.9995
@@ -16,12 +29,12 @@ HUBER = 3.0  # so does an error
 
 
 # rows of mix (H,): D weights, D differences, D gains, D * D of the covariance, then these
-WRONG, KNOWN, GROW = range(3)
+WRONG, KNOWN = range(2)
 
 
 def height(D: int) -> int:
     """Rows of mix."""
-    return 3 * D + D * D + 3
+    return 3 * D + D * D + 2
 
 
 @inner
@@ -43,44 +56,53 @@ def differ(D, said, miss, f):
 
 
 @inner
+def _learn(D, mix, h, lanes):
+    """The weights at horizon h, or the four from there on, by the rows WRONG and KNOWN."""
+    H = mix.shape[1]
+    a, f, k, P, rest = h, D * H + h, 2 * D * H + h, 3 * D * H + h, (3 * D + D * D) * H + h
+    wrong, scale = load(mix, rest + WRONG * H, lanes), load(mix, rest + KNOWN * H, lanes)
+    for e in range(0, D * H, H):
+        apart = times(load(mix, f + e, lanes), scale)
+        store(mix, f + e, apart)
+        wrong = minus(wrong, times(load(mix, a + e, lanes), apart))
+    wrong = least(most(wrong, -HUBER), HUBER)
+    known, trace = plus(zero(lanes), FORGETTING), zero(lanes)
+    for e in range(0, D * H, H):
+        gain = zero(lanes)
+        for j in range(0, D * H, H):
+            gain = plus(gain, times(load(mix, P + D * e + j, lanes), load(mix, f + j, lanes)))
+        store(mix, k + e, gain)
+        known = plus(known, times(gain, load(mix, f + e, lanes)))
+    known = over(1.0, known)
+    for e in range(0, D * H, H):
+        gain = load(mix, k + e, lanes)
+        less = times(known, times(gain, gain))
+        trace = plus(trace, minus(load(mix, P + (D + 1) * e, lanes), less))
+    grow = least(1.0 / FORGETTING, over(VARIANCE * D, trace))
+    for e in range(0, D * H, H):
+        gain = load(mix, k + e, lanes)
+        store(mix, a + e, plus(load(mix, a + e, lanes), times(times(known, gain), wrong)))
+        for j in range(0, D * H, H):
+            less = times(known, times(gain, load(mix, k + j, lanes)))
+            at = P + D * e + j
+            store(mix, at, times(grow, minus(load(mix, at, lanes), less)))
+
+
+@inner
 def learn(D, said, change, miss, mix):
     """The members said `said` (M, H) of what became `change` (H,); NaN: nothing was said."""
-    H = change.size
-    f, k, P = mix[D : 2 * D], mix[2 * D : 3 * D], mix[3 * D : 3 * D + D * D]
-    rest = 3 * D + D * D
-    wrong, known, grow = mix[rest + WRONG], mix[rest + KNOWN], mix[rest + GROW]
-    differ(D, said, miss, f)
+    H, rest = change.size, 3 * D + D * D
+    wrong, known = mix[rest + WRONG], mix[rest + KNOWN]
+    differ(D, said, miss, mix[D : 2 * D])
     for h in range(H):
         good = miss[h] > 0.0 and abs(change[h]) >= 0.0
         known[h] = 1.0 / max(miss[h], TINY) if good else 0.0
         wrong[h] = (change[h] - said[0, h]) * known[h] if good else 0.0
-    for e in range(D):
-        for h in range(H):
-            f[e, h] *= known[h]
-            wrong[h] -= mix[e, h] * f[e, h]
-    for h in range(H):
-        wrong[h] = clip(wrong[h], HUBER)
-        known[h] = FORGETTING
-    for e in range(D):
-        for h in range(H):
-            k[e, h] = 0.0
-        for j in range(D):
-            for h in range(H):
-                k[e, h] += P[e * D + j, h] * f[j, h]
-        for h in range(H):
-            known[h] += k[e, h] * f[e, h]
-    for h in range(H):
-        known[h] = 1.0 / known[h]
-        trace = 0.0
-        for e in range(D):
-            trace += P[e * D + e, h] - known[h] * (k[e, h] * k[e, h])
-        grow[h] = min(1.0 / FORGETTING, VARIANCE * D / trace)
-    for e in range(D):
-        for h in range(H):
-            mix[e, h] += known[h] * k[e, h] * wrong[h]
-        for j in range(D):
-            for h in range(H):
-                P[e * D + j, h] = grow[h] * (P[e * D + j, h] - known[h] * (k[e, h] * k[j, h]))
+    fours = H - H % 4
+    for h in range(0, fours, 4):
+        _learn(D, mix, h, FOUR)
+    for h in range(fours, H):
+        _learn(D, mix, h, ONE)
 
 
 @inner

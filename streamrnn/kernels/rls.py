@@ -6,53 +6,137 @@ on the inputs f alone, so the covariance P is kept once, and each target keeps i
 k = P f / (forgetting + f'P f)      P <- (P - k f'P) / forgetting      w <- w + k (z - w'f)
 
 Haykin, Adaptive Filter Theory, ch. 10.  A target that comes later needs the k and f of its row.
+
+P (d, d) is symmetric. Kept of row i, one row after the other: from column 4 (i // 4) on, `size(d)`
+numbers in all; what is left of that is the mirror image of what is above.
 """
 
 import math
 
-from streamrnn.kernels.doubles import FOUR, ONE, fma, load, plus, store, times, zero
+from numba.extending import register_jitable
+
+from streamrnn.kernels.doubles import FOUR, ONE, fma, load, plus, store, times, total, zero
 from streamrnn.kernels.jit import inner, jit
 
 
-@inner
-def _multiply(P, f, k, j, lanes):
-    """k_j = sum_i f_i P_ij; P is symmetric: by rows, so that neighbours lie together."""
-    d = f.size
-    even = odd = zero(lanes)
-    for i in range(0, d - 1, 2):
-        even = fma(load(f, i, ONE), load(P, i * d + j, lanes), even)
-        odd = fma(load(f, i + 1, ONE), load(P, (i + 1) * d + j, lanes), odd)
-    if d % 2:
-        even = fma(f[d - 1], load(P, (d - 1) * d + j, lanes), even)
-    store(k, j, plus(even, odd))
+@register_jitable
+def size(d: int) -> int:
+    """How many numbers are kept of P."""
+    blocks, rest = d // 4, d % 4
+    return 4 * blocks * (d - 2 * (blocks - 1)) + rest * rest
 
 
 @inner
-def _know(P, k, grow, less, i, j, lanes):
-    """P_ij <- grow P_ij + less k_j, where less is -k_i."""
-    at = i * k.size + j
-    store(P, at, fma(less, load(k, j, lanes), times(grow, load(P, at, lanes))))
+def dot(a, i, b, j, d):
+    """sum_n a[i + n] b[j + n], n < d, of arrays as if they were flat."""
+    fours = d - d % 4
+    even = odd = zero(FOUR)
+    for n in range(0, fours - 4, 8):
+        even = fma(load(a, i + n, FOUR), load(b, j + n, FOUR), even)
+        odd = fma(load(a, i + n + 4, FOUR), load(b, j + n + 4, FOUR), odd)
+    if fours % 8:
+        n = fours - 4
+        even = fma(load(a, i + n, FOUR), load(b, j + n, FOUR), even)
+    z = total(plus(even, odd))
+    for n in range(fours, d):
+        z += load(a, i + n, ONE) * load(b, j + n, ONE)
+    return z
+
+
+@inner
+def add(w, i, k, j, error, d):
+    """w[i + n] += error k[j + n], n < d, of arrays as if they were flat."""
+    fours = d - d % 4
+    for n in range(0, fours, 4):
+        store(w, i + n, fma(error, load(k, j + n, FOUR), load(w, i + n, FOUR)))
+    for n in range(fours, d):
+        store(w, i + n, fma(error, load(k, j + n, ONE), load(w, i + n, ONE)))
+
+
+@inner
+def _multiply(P, f, k):
+    """k = P f: each number is read once, for its own row and for that of its mirror image."""
+    d, at = f.size, 0
+    fours = d - d % 4
+    for i in range(d):
+        k[i] = 0.0
+    for i in range(0, fours, 4):
+        width = d - i
+        a, b, c, e = at, at + width, at + 2 * width, at + 3 * width
+        fa, fb, fc, fe = f[i], f[i + 1], f[i + 2], f[i + 3]
+        square = fma(fa, load(P, a, FOUR), load(k, i, FOUR))
+        square = fma(fb, load(P, b, FOUR), square)
+        square = fma(fc, load(P, c, FOUR), square)
+        store(k, i, fma(fe, load(P, e, FOUR), square))
+        ka = kb = kc = ke = zero(FOUR)
+        for j in range(4, fours - i, 4):
+            x, mirror = load(f, i + j, FOUR), load(k, i + j, FOUR)
+            row = load(P, a + j, FOUR)
+            ka, mirror = fma(row, x, ka), fma(fa, row, mirror)
+            row = load(P, b + j, FOUR)
+            kb, mirror = fma(row, x, kb), fma(fb, row, mirror)
+            row = load(P, c + j, FOUR)
+            kc, mirror = fma(row, x, kc), fma(fc, row, mirror)
+            row = load(P, e + j, FOUR)
+            ke, mirror = fma(row, x, ke), fma(fe, row, mirror)
+            store(k, i + j, mirror)
+        k[i] += total(ka)
+        k[i + 1] += total(kb)
+        k[i + 2] += total(kc)
+        k[i + 3] += total(ke)
+        for r in range(i, i + 4):
+            for j in range(fours, d):
+                k[r] += f[j] * P[at + j - i]
+                k[j] += f[r] * P[at + j - i]
+            at += width
+    for i in range(fours, d):
+        for j in range(fours, d):
+            k[i] += f[j] * P[at]
+            at += 1
+
+
+@inner
+def _know(P, k, grow):
+    """P <- grow P - k k'."""
+    d, at = k.size, 0
+    fours = d - d % 4
+    for i in range(0, fours, 4):
+        width = d - i
+        for j in range(0, fours - i, 4):
+            other = load(k, i + j, FOUR)
+            for r in range(4):
+                p = at + r * width + j
+                store(P, p, fma(-k[i + r], other, times(grow, load(P, p, FOUR))))
+        for r in range(4):
+            for j in range(fours - i, width):
+                p = at + r * width + j
+                P[p] = fma(-k[i + r], k[i + j], grow * P[p])
+        at += 4 * width
+    for i in range(fours, d):
+        for j in range(fours, d):
+            P[at] = fma(-k[i], k[j], grow * P[at])
+            at += 1
 
 
 @jit
 def gain(P, f, forgetting, trace_limit, k):
-    """The gain k (d,) for inputs f (d,); P (d, d), symmetric, is advanced.
+    """The gain k (d,) for inputs f (d,); P (size(d),) is advanced.
 
     Inputs that stay the same for long would let P grow in the directions they leave out, by
     1 / forgetting a step without end: its trace is kept within trace_limit.
     Returns False, P unchanged, where rounding has left P of no use: the caller starts it anew.
     """
-    d = f.size
-    fours = d - d % 4
-    for j in range(0, fours, 4):
-        _multiply(P, f, k, j, FOUR)
-    for j in range(fours, d):
-        _multiply(P, f, k, j, ONE)
-    uncertainty = variance = square = 0.0
-    for i in range(d):
-        uncertainty += f[i] * k[i]
-        variance += P[i, i]
-        square += k[i] * k[i]
+    _multiply(P, f, k)
+    d, at, variance = f.size, 0, 0.0
+    for i in range(0, d - d % 4, 4):
+        width = d - i
+        low, high = P[at] + P[at + width + 1], P[at + 2 * width + 2] + P[at + 3 * width + 3]
+        variance += low + high
+        at += 4 * width
+    for _ in range(d % 4):
+        variance += P[at]
+        at += d % 4 + 1
+    uncertainty, square = dot(f, 0, k, 0, d), dot(k, 0, k, 0, d)
     known = 1.0 / (forgetting + uncertainty)
     trace = variance - known * square
     if not (uncertainty >= 0.0 and trace > 0.0):
@@ -62,12 +146,7 @@ def gain(P, f, forgetting, trace_limit, k):
     root = math.sqrt(grow * known)
     for i in range(d):
         k[i] *= root
-    for i in range(d):
-        less = -k[i]
-        for j in range(0, fours, 4):
-            _know(P, k, grow, less, i, j, FOUR)
-        for j in range(fours, d):
-            _know(P, k, grow, less, i, j, ONE)
+    _know(P, k, grow)
     for i in range(d):
         k[i] *= known / root
     return True
@@ -75,71 +154,10 @@ def gain(P, f, forgetting, trace_limit, k):
 
 @jit
 def restart(P, variance, k):
-    """P (d, d) of weights about which nothing is known but that they are of this variance."""
+    """P (size(d),) of weights about which nothing is known but that they are of this variance."""
+    at = 0
     for i in range(k.size):
-        for j in range(k.size):
-            P[i, j] = variance if i == j else 0.0
+        for j in range(i - i % 4, k.size):
+            P[at] = variance if i == j else 0.0
+            at += 1
         k[i] = 0.0
-
-
-@inner
-def _predict(W, F, z, h, lanes):
-    d, H = W.shape[0], z.size
-    even = odd = zero(lanes)
-    for i in range(0, d - 1, 2):
-        at = i * H + h
-        even = fma(load(W, at, lanes), load(F, at, lanes), even)
-        odd = fma(load(W, at + H, lanes), load(F, at + H, lanes), odd)
-    if d % 2:
-        at = (d - 1) * H + h
-        even = fma(load(W, at, lanes), load(F, at, lanes), even)
-    store(z, h, plus(even, odd))
-
-
-@jit
-def predict(W, F, z):
-    """z_h = sum_i W_ih F_ih: target h (H,) from weights and inputs of its own; W, F (d, H)."""
-    fours = z.size - z.size % 4
-    for h in range(0, fours, 4):
-        _predict(W, F, z, h, FOUR)
-    for h in range(fours, z.size):
-        _predict(W, F, z, h, ONE)
-
-
-@inner
-def _read(W, f, z, h, lanes):
-    d, H = W.shape[0], z.size
-    even = odd = zero(lanes)
-    for i in range(0, d - 1, 2):
-        even = fma(load(f, i, ONE), load(W, i * H + h, lanes), even)
-        odd = fma(load(f, i + 1, ONE), load(W, (i + 1) * H + h, lanes), odd)
-    if d % 2:
-        even = fma(f[d - 1], load(W, (d - 1) * H + h, lanes), even)
-    store(z, h, plus(even, odd))
-
-
-@jit
-def read(W, f, z):
-    """z_h = sum_i W_ih f_i: all targets from the same inputs f (d,)."""
-    fours = z.size - z.size % 4
-    for h in range(0, fours, 4):
-        _read(W, f, z, h, FOUR)
-    for h in range(fours, z.size):
-        _read(W, f, z, h, ONE)
-
-
-@inner
-def _learn(W, K, error, i, h, lanes):
-    at = i * error.size + h
-    store(W, at, fma(load(K, at, lanes), load(error, h, lanes), load(W, at, lanes)))
-
-
-@jit
-def learn(W, K, error):
-    """w_h <- w_h + k_h error_h, for the gain K[:, h] of the inputs that error_h (H,) belongs to."""
-    fours = error.size - error.size % 4
-    for i in range(W.shape[0]):
-        for h in range(0, fours, 4):
-            _learn(W, K, error, i, h, FOUR)
-        for h in range(fours, error.size):
-            _learn(W, K, error, i, h, ONE)

@@ -20,13 +20,14 @@ from streamrnn.kernels.forecast import (
     AHEAD,
     AHEAD_SIZE,
     CHANNELS,
-    ERROR,
+    CYCLE,
+    FEATURES,
     MISS,
     ORIGIN,
     UNIT,
-    WAITING,
     WAVES,
     WEIGHTS,
+    kept,
     part,
 )
 from streamrnn.kernels.jit import CFunction, inner, jit
@@ -36,10 +37,11 @@ FIELDS = (
     "speeds",  # (2, R) v and u: logs of how fast a wave fades, and of its frequency
     "turn",  # (3, R) what they make of the recurrences, see forecast.advance_waves
     "traces",  # (4, R) dh/dv, real and imaginary, then dh/du
-    "G",  # (4 R, H) traces; column h: of h + 1 rows ago, as the features in F
+    "G",  # (H, 4 R) traces of the last H rows, each where its features are in F
+    "error",  # (H,) what the full member missed of the newest label
     "squares",  # (2, R) running mean square of the gradient
 )
-SPEEDS, TURN, TRACES, KEPT, SQUARES = range(len(forecast.FIELDS), len(forecast.FIELDS) + 5)
+SPEEDS, TURN, TRACES, KEPT, ERROR, SQUARES = range(len(forecast.FIELDS), len(forecast.FIELDS) + 6)
 
 # The most that v or u changes in a row: weights and their covariance belong to waves as they were.
 # At ten times that, sensors' forecasts 12 rows ahead became 0.6 to 1.7 % worse.
@@ -52,7 +54,7 @@ HIGHEST = math.log(1 / 24), math.log(2 * math.pi / 3)
 
 def shapes(R: int, H: int) -> list[tuple[int, ...]]:
     """Shape of each of FIELDS."""
-    return [(2, R), (3, R), (4, R), (4 * R, H), (2, R)]
+    return [(2, R), (3, R), (4, R), (H, 4 * R), (H,), (2, R)]
 
 
 @inner
@@ -67,14 +69,14 @@ def set_turn(speeds, turn):
 def learn(R, at, span, y, s):
     """The target is known to be y: speeds go where the errors of the full member get smaller."""
     H = (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
-    ahead, d = part(s, at, AHEAD).reshape(AHEAD_SIZE, H), span[0, 1]
-    W, F = part(s, at, WEIGHTS).reshape(-1, H), part(s, at, WAITING).reshape(-1, H)
-    G, error = part(s, at, KEPT).reshape(-1, H), ahead[ERROR]
-    rls.predict(W[:d], F[:d], error)
+    ahead, error = part(s, at, AHEAD).reshape(AHEAD_SIZE, H), part(s, at, ERROR)
+    W, F = part(s, at, WEIGHTS).reshape(H, -1), part(s, at, FEATURES).reshape(H, -1)
+    G, place = part(s, at, KEPT).reshape(H, -1), int(s[at[CYCLE] + cycles.ROWS]) % H
     for h in range(H):
         origin, unit, miss = ahead[ORIGIN, h], ahead[UNIT, h], ahead[MISS, h]
         if miss > 0.0 and not missing(origin):
-            error[h] = forecast.limited(y - origin - unit * error[h], unit, miss)
+            said = unit * rls.dot(W[h], 0, F[kept(h, place, H)], 0, span[0, 1])
+            error[h] = forecast.limited(y - origin - said, unit, miss)
         else:
             error[h] = 0.0
     speeds, squares = part(s, at, SPEEDS).reshape(2, R), part(s, at, SQUARES).reshape(2, R)
@@ -82,7 +84,8 @@ def learn(R, at, span, y, s):
         for r in range(R):
             re, im, gradient = 2 * q * R + r, (2 * q + 1) * R + r, 0.0
             for h in range(H):
-                gradient += error[h] * (W[r, h] * G[re, h] + W[R + r, h] * G[im, h])
+                then = G[kept(h, place, H)]
+                gradient += error[h] * (W[h, r] * then[re] + W[h, R + r] * then[im])
             squares[q, r] += SLOW * (gradient * gradient - squares[q, r])
             if squares[q, r] > 0.0:
                 move = RATE * clip(gradient / math.sqrt(squares[q, r]), 1.0)
@@ -113,6 +116,8 @@ def drive_traces(speeds, turn, drive, traces):
 def advance_one(target, sizes, span, at, s, x):
     """One stream, state s, by one row x (C,): learn, then as kernels/forecast.py with its waves."""
     R, y, channels = sizes[0], x[target], part(s, at, CHANNELS).reshape(-1, CHANNEL_SIZE)
+    H = (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
+    place = int(s[at[CYCLE] + cycles.ROWS]) % H
     speeds, turn = part(s, at, SPEEDS).reshape(2, R), part(s, at, TURN).reshape(3, R)
     traces = part(s, at, TRACES).reshape(4, R)
     if not missing(y) and channels[target, SEEN] > 0.0:
@@ -120,7 +125,9 @@ def advance_one(target, sizes, span, at, s, x):
     advance_traces(speeds, turn, part(s, at, WAVES).reshape(2, R), traces)
     forecast.advance_one(target, sizes, span, at, turn, s, x)
     drive_traces(speeds, turn, forecast.level(channels[target]), traces)
-    forecast.shift(part(s, at, KEPT), part(s, at, TRACES))
+    G, now = part(s, at, KEPT).reshape(H, -1), part(s, at, TRACES)
+    for i in range(now.size):
+        G[place, i] = now[i]
 
 
 @jit
