@@ -13,8 +13,10 @@ from streamrnn_server.journal import Journal, log
 from streamrnn_server.recorder import Recorder
 
 import streamrnn as srnn
+from streamrnn.kernels import cycle
 from streamrnn.streams import Pipeline, Rule, events
 from tests.leaky import Leaky
+from tests.streams.test_lateness import clock  # noqa: F401
 
 GRU = srnn.GRU(2, 8, 1, seed=5)
 
@@ -359,3 +361,28 @@ def test_power_syncs_every_commit(tmp_path):
         assert journal._db.execute("PRAGMA synchronous").fetchone() == (synchronous,)
         assert isinstance(journal.sync(), Future)
         journal.close()
+
+
+@pytest.mark.parametrize("regular", [True, False])
+def test_samples_without_times_have_those_of_their_arrival(tmp_path, clock, regular):  # noqa: F811
+    """Also for what is lacking: of a stream that keeps an interval, not of one that pleases."""
+    draw = np.random.default_rng(0)
+    waits = np.full(400, 60.0) if regular else draw.exponential(60.0, 400)
+    waits[300] = 3600.0
+    arrivals = clock.now + np.cumsum(waits)
+    run = Run(tmp_path, Rule("*", lambda channels: srnn.Forecaster()))
+    alone = srnn.Forecaster()
+    for n, arrival in enumerate(arrivals):
+        clock.now = float(arrival)
+        run.pipeline.take("a", [np.sin(n / 5)])
+        alone.step(np.sin(n / 5), t=arrival)
+        if n == 350:  # with the gap behind it
+            run.pipeline.flush()
+            run.die()
+            run = Run(tmp_path, Rule("*", lambda channels: srnn.Forecaster()))
+    run.pipeline.flush()
+    state = run.pipeline.group_of("a").bank["a"]
+    assert state.tobytes() == alone.state.tobytes()
+    assert (state["cycle"][cycle.ROWS] == 400 + 59) == regular
+    assert regular or state["cycle"][cycle.ROWS] < 420
+    run.die()

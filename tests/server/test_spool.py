@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 
@@ -131,6 +132,37 @@ def test_lines_of_a_time_without_a_server_are_sent_when_there_is_one(tmp_path, m
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("20.5", '{"value": 20.5, "t": 7.0}'),
+        ("null", '{"value": null, "t": 7.0}'),
+        ('{"stream": "é", "x": [1, null]}', '{"stream": "é", "x": [1, null], "t": 7.0}'),
+        ('{"temp": 1, "t": "2026-01-01"}', None),
+        ('{"temp": 1, "t": null}', None),
+        ('{"stream": "a", "label": 2}', None),
+        ('{"x": [[1], [2]]}', None),
+        ('[{"value": 1}]', None),
+        ('"20.5"', None),
+        ("{", None),
+        ("[" * 100_000, None),
+        ("", None),
+    ],
+)
+def test_a_line_that_may_wait_has_the_time_at_which_it_came(tmp_path, monkeypatch, line, kept):
+    monkeypatch.setattr(send.time, "time", lambda: 7.0004)
+
+    async def main():
+        lines = Spool(tmp_path)
+        sender = Sender("http://127.0.0.1:9", spool=lines)
+        sender._keep(Lines(1, [line]))
+        assert list(lines.kept()) == [(1, [line if kept is None else kept])]
+        assert sender._unacknowledged[0].texts == [line if kept is None else kept]
+        lines.close()
+
+    run(main())
+
+
 def test_the_command_keeps_lines_of_a_call_that_was_stopped(tmp_path):
     """Nothing listens at port 9: the first call is ended while it tries again and again."""
     command = [sys.executable, "-c", "from streamrnn_server.cli import main; main()", "send"]
@@ -148,5 +180,7 @@ def test_the_command_keeps_lines_of_a_call_that_was_stopped(tmp_path):
             pass  # by now it has read and kept its input
         process.kill()
     kept = Spool(tmp_path / "spool")
-    assert list(kept.kept()) == [(1, ["1.5", "2.5"])]
+    ((first, lines),) = kept.kept()
+    assert (first, [json.loads(line)["value"] for line in lines]) == (1, [1.5, 2.5])
+    assert all(json.loads(line)["t"] > 1.7e9 for line in lines)
     kept.close()
