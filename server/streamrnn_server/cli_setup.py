@@ -42,12 +42,21 @@ def discover(
         if "://" in source:
             text = _watched(source, seconds, topic, user, password, ca)
         else:
-            text = looking.file(Path(source), output)
+            text = _read(Path(source), output)
         with output.open("x", encoding="utf-8") as file:
             file.write(text)
     except (looking.NothingFound, Refused, OSError, ValueError) as error:
         _fail(str(error))
     out.print(f"{output} is written; `streamrnn check {output}` says what it does", markup=False)
+
+
+def _read(source: Path, output: Path) -> str:
+    from streamrnn_server.cli_text import progress
+    from streamrnn_server.discover import file
+
+    with progress() as bars:
+        task = bars.add_task("reading", total=1.0)
+        return file(source, output, lambda share: bars.update(task, completed=share))
 
 
 def _watched(

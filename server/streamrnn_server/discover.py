@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from streamrnn.streams import Refused
+from streamrnn.streams.batch import made_up
 from streamrnn.streams.broker import Broker, Link
 from streamrnn.streams.lines import Lines
+from streamrnn.streams.table import parts
 from streamrnn.streams.topics import Topic
 from streamrnn_server.draft import Streams, of_file
 from streamrnn_server.survey import Seen, SeenTopic
@@ -102,22 +104,24 @@ async def watch(
     return topics
 
 
-def file(path: Path, target: Path) -> str:
-    """A configuration for a recording. Raises NothingFound, Refused, OSError."""
+def file(path: Path, target: Path, progress: Callable[[float], object] = lambda share: None) -> str:
+    """A configuration for a recording. Raises NothingFound, Refused, OSError.
+
+    progress   told every now and then the share that has been read
+    """
     refused: list[Refused] = []
     lines = Lines(str(path), path.stem, refuse=refused.append)
     seen: dict[str, dict[str, Seen]] = {}
-    times: dict[str, list[float]] = {}
+    counts: Counter[str] = Counter()
     timed = True
-    with path.open("rb") as rows:
-        for row in lines.rows(rows):
-            names = row.channels or tuple(f"x{n}" for n in range(len(row.x)))
-            names = ("value",) if row.channels is None and len(row.x) == 1 else names
+    for share, part in parts(path):
+        for row in lines.rows(part):
             channels = seen.setdefault(row.key, {})
-            for name, value in zip(names, row.x, strict=True):
+            for name, value in zip(row.channels or made_up(len(row.x)), row.x, strict=True):
                 channels.setdefault(name, Seen()).add(value)
             timed = timed and row.t is not None
-            times.setdefault(row.key, []).append(math.nan if row.t is None else row.t)
+            counts[row.key] += 1
+        progress(share)
     if not seen:
         why = f"; {refused[-1]}" if refused else ""
         raise NothingFound(f"{path} has no samples that can be read{why}")
@@ -127,6 +131,6 @@ def file(path: Path, target: Path) -> str:
     streams = []
     for names, keys in alike.items():
         joined = {name: Seen.joined(seen[key][name] for key in keys) for name in names}
-        rate = f"{sum(len(times[key]) for key in keys)} samples"
+        rate = f"{sum(counts[key] for key in keys)} samples"
         streams.append(Streams(tuple(keys), names, joined, rate))
     return of_file(path, target, streams, timed=timed)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streamrnn.streams.batch import DAY_S, event_time
-from streamrnn.streams.lines import TIMES
+from streamrnn.streams.lines import TIMES, is_time
 from streamrnn.streams.topics import numbers
 
 # What the end of a channel's name says of its unit; a name like "temperature" does not say it.
@@ -140,7 +140,8 @@ def _leaves(record: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:
 def _time_unit(path: str, value: Any, now: float) -> str | None:
     """ "s" or "ms" if a field is a time of about now: by its name and its value."""
     name = _last(path)
-    if not (name in (*TIMES, "ts", "at", "last_seen") or name.endswith(("time", "timestamp"))):
+    called = name in (*TIMES, "ts", "at", "last_seen") or "time" in name or "date" in name
+    if not called and not (isinstance(value, str) and is_time(name, value, now)):
         return None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None

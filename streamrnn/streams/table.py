@@ -78,7 +78,7 @@ def read(
         raise Refused("file", str(path), f"ends in {ending!r}, expected {', '.join(ENDINGS)}")
     refused: list[Refused] = []
     lines = Lines(str(path), "", time=time, channels=channels, refuse=refused.append)
-    texts = _parquet(path) if ending == ".parquet" else _bytes(path)
+    texts = _parquet(path) if ending == ".parquet" else parts(path)
     rows: list[Row] = []
     for share, part in texts:
         rows += lines.rows(part)
@@ -89,7 +89,8 @@ def read(
     return _table(_of(rows, stream, str(path)), refused)
 
 
-def _bytes(path: Path) -> Iterator[tuple[float, list[bytes]]]:
+def parts(path: Path) -> Iterator[tuple[float, list[bytes]]]:
+    """The lines of a file, some at a time, with the share of it that has been read then."""
     size = max(path.stat().st_size, 1)
     with path.open("rb") as file:
         while part := file.readlines(PART):

@@ -8,7 +8,7 @@ import time
 import tomllib
 
 import pytest
-from streamrnn_server import cli, draft
+from streamrnn_server import cli, cli_text, discover, draft
 from streamrnn_server.build import build, planned
 from streamrnn_server.discover import watch
 from streamrnn_server.survey import SeenTopic
@@ -186,6 +186,25 @@ def test_a_file_is_discovered_and_served(tmp_path, monkeypatch, name, text, stre
             assert not s.pipeline.refused
 
     run(main())
+
+
+def test_a_long_file_shows_how_far_it_is_read(tmp_path, monkeypatch):
+    path, told = tmp_path / "long.csv", []
+    path.write_text("time_hour,temp\n" + "2026-01-01T00:00:00Z,20.5\n" * 20_000)
+    text = discover.file(path, tmp_path / "c.toml", told.append)
+    assert "20000 samples" in text and "temp" in text and "time_hour" not in text
+    assert len(told) > 5 and told == sorted(told) and told[-1] == 1.0
+    monkeypatch.setattr(cli_text.err, "_force_terminal", True)
+    assert "reading" in streamrnn("discover", path, "-o", tmp_path / "c.toml").stderr
+
+
+def test_a_time_is_known_by_its_value_too():
+    topic, now = SeenTopic("plant"), 1.8e9
+    for n in range(3):
+        record = {"when": "2027-01-15T08:00:00Z", "time_hour": now + n, "v": n, "note": "20.5"}
+        topic.add(record | {"uptime": 1200 + n}, now, False)
+    assert topic.times == {"when": "s", "time_hour": "s"}
+    assert topic.channels == ("v", "uptime")
 
 
 @pytest.mark.parametrize(

@@ -68,10 +68,43 @@ def test_a_line_is_a_sample(lines, kwargs, x, channels):
         (['{"time": "2013-01-01T06:00:00Z", "temp": 1}'], {}),
         (['{"Time": "2013-01-01T06:00:00Z", "temp": 1}'], {}),
         (['{"hour": 1357020000.0, "temp": 1}'], {"time": "hour"}),
+        (["time_hour,temp", "2013-01-01T06:00:00Z,1"], {}),
+        (["temp,DateTime", "1,2013-01-01 06:00"], {}),
+        (["temp,measured", "1,2013-01-01 06:00"], {}),
+        (["valid_time,temp", f"{T0},1"], {}),
+        (["note,temp,date_time", "x,1,2013-01-01 06:00"], {"channels": ["temp"]}),
+        (['{"when": "2013-01-01T06:00:00Z", "temp": 1}'], {}),
+        (['{"valid_time": 1357020000, "temp": 1}'], {}),
     ],
 )
 def test_a_column_may_hold_the_event_time(lines, kwargs):
     assert read(*lines, **kwargs) == ([Row("key", T0, [1.0], ("temp",))], [])
+
+
+@pytest.mark.parametrize(
+    ("lines", "x"),
+    [
+        (["uptime,temp", "1200,1"], [1200, 1]),  # no time of our days
+        (["serial,temp", f"{T0},1"], [T0, 1]),  # not called like one
+        (["when,temp", ",1", "2013-01-01,2"], [NAN, 1]),  # the first line decides
+        (["date_time", f"{T0}"], [T0]),  # else nothing would be left
+        (["date_time,temp", f"{T0},1"], [T0, 1]),
+        (['{"uptime": 1200, "temp": 1}'], [1200, 1]),
+    ],
+)
+def test_what_could_be_a_time_and_is_none(lines, x):
+    kwargs = {"channels": ["date_time", "temp"]} if lines[0] == "date_time,temp" else {}
+    rows, _ = read(*lines, **kwargs)
+    assert rows[0].t is None
+    assert list(rows[0].x) == pytest.approx(x, nan_ok=True)
+
+
+def test_the_first_sample_of_a_file_says_which_column_is_its_time():
+    lines = Lines("file", "key", refuse=lambda refused: None)
+    first = [b'{"at": "2013-01-01T06:00:00Z", "v": 1}', b'{"at": null, "v": 2}', b'{"v": 3}']
+    assert [row.t for row in lines.rows(first)] == [T0, None, None]
+    lines.restart()
+    assert [row.t for row in lines.rows([b'{"on": "2013-01-01T06:00:00Z", "v": 1}'])] == [T0]
 
 
 @pytest.mark.parametrize("lines", [["stream,temp", "a/7,1"], ['{"stream": "a/7", "temp": 1.0}']])
