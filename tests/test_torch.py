@@ -212,6 +212,16 @@ def test_a_pt_file_is_read_without_running_it(torch, tmp_path, wrap):
     equal(torch, module, from_torch(str(tmp_path / "weights.pt")))
 
 
+def test_a_sequential_in_a_safetensors_file_keeps_its_order(tmp_path):
+    rng = np.random.default_rng(0)
+    tensors = {f"{n}.weight": rng.normal(size=(4, 4)) for n in (0, 1, 10, 11, *range(3, 10))}
+    tensors |= {"2.weight_ih_l0": np.eye(4), "2.weight_hh_l0": np.eye(4)}
+    save_file(tensors, tmp_path / "weights.safetensors")
+    for _ in range(5):  # the library gives tensors in another order each time
+        layers = from_torch(tmp_path / "weights.safetensors").layers
+        assert [layer.name for layer in layers] == [str(n) for n in range(12)]
+
+
 class Trap:
     def __reduce__(self):
         return (Path.touch, (Path("sprung"),))

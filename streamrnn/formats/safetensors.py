@@ -14,7 +14,7 @@ KINDS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "
 
 
 def read(path: Path) -> dict[str, NDArray[Any]]:
-    """Name -> array; FormatError for a file that is not whole or holds what is not numbers."""
+    """Name -> array, 2 before 10; FormatError for a file not whole or not of numbers."""
     content = path.read_bytes()
     try:
         found = safetensors.deserialize(content)  # type: ignore[no-untyped-call]
@@ -25,7 +25,14 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
         raise FormatError(
             f"{path}: was written by streamrnn.save; streamrnn.load and serve take it"
         )
-    return {name: _array(path, name, tensor) for name, tensor in found}
+    arrays = {name: _array(path, name, tensor) for name, tensor in found}
+    return dict(sorted(arrays.items(), key=lambda item: _place(item[0])))
+
+
+def _place(name: str) -> list[tuple[int, str]]:
+    """What puts names in an order: the library gives them in another one each time."""
+    parts = name.split(".")  # a number goes by its length, then by its digits
+    return [(len(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 def _array(path: Path, name: str, tensor: dict[str, Any]) -> NDArray[Any]:

@@ -12,10 +12,11 @@ OTHERS = ("__init__", "__main__")
 NEEDS = {
     "learn": "river",
     "peers": "onnxruntime",
+    "published": "keras",
     "river": "river",
     "text": "torch",
     "windows": "torch",
-}  # of the extra `bench`
+}  # of the extra `bench`, but for keras
 
 
 def main() -> None:
