@@ -307,8 +307,11 @@ class Pipeline:
         self._due = self._commits.busy
         if self._due:
             return
-        for sample in self.reorder.release(time.time()):
+        now = time.time()
+        for sample in self.reorder.release(now):
             self._pending_of(sample.group).add(sample.key, sample.t, sample.x)
+        if math.isnan(self._arrived):  # nothing has since the start, after which others wait on
+            self._arrived = now
         pending, self._pending, self._waiting = self._pending, {}, 0
         held = self._results.held
         begin = time.perf_counter()

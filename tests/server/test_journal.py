@@ -306,6 +306,20 @@ def test_samples_that_waited_for_earlier_ones_wait_on_after_a_crash(tmp_path):
     run.die()
 
 
+def test_what_waited_is_used_after_a_crash_though_nothing_more_comes(tmp_path, clock):  # noqa: F811
+    rule = Rule("*", lambda channels: Leaky(1), every=60.0)
+    run = Run(tmp_path, rule)
+    run.pipeline.take("a", [4.0])
+    run.pipeline.flush()
+    run.die()
+    clock.now += 3600.0
+    run = Run(tmp_path, rule)
+    run.pipeline.flush()
+    assert not run.pipeline.halted
+    assert [x for _, x, _ in run.told] == [[4.0]]
+    run.die()
+
+
 def test_a_sample_that_waited_and_fits_no_more_is_left_out(tmp_path, caplog):
     run = Run(tmp_path, Rule("*", lambda channels: Leaky(1), lateness=1000.0))
     run.take([("a", [1.0])])
