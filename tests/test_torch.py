@@ -49,7 +49,11 @@ def test_outputs_equal_torch_where_it_is_installed(kind, options, num_layers, bi
     np.testing.assert_allclose(model.run(X.numpy()), Y.numpy(), rtol=0, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("name", ["projected", "bidirectional", "activations", "embedding", "deep"])
+LINES = ["projected", "bidirectional", "activations", "embedding", "deep"]
+LINES += ["bare_bidirectional", "cells", "bare_cells"]
+
+
+@pytest.mark.parametrize("name", LINES)
 def test_lines_of_modules_equal_the_recorded_ones(name, tmp_path):
     with safe_open(VECTORS / f"torch_{name}.safetensors", "numpy") as file:
         forward = file.metadata()["forward"].split()

@@ -1,9 +1,11 @@
 """Records what PyTorch gives, for machines without it:  python tests/vectors/record_torch.py
 
 A file each: X (1000, 3), Y, and the state_dict of what gives it: two layers and a linear readout,
-or one of LINES, with the order of its modules in the header.
+or one of LINES, with the order of its modules in the header. Names on the command line are recorded
+alone.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,17 @@ def record(name: str, kind: str, **options: Any) -> None:
     tensors |= {f"linear.{name}": tensor for name, tensor in linear.state_dict().items()}
     metadata = {"made by": "tests/vectors/record_torch.py", "torch": torch.__version__}
     save_file(tensors | {"X": X, "Y": Y}, HERE / f"torch_{name}.safetensors", metadata)
+
+
+def cells(*, bias: bool) -> tuple[list[str], dict[str, Any]]:
+    """One of each kind, the one above the other."""
+    modules: dict[str, Any] = {
+        "first": nn.LSTMCell(3, 8, bias=bias),
+        "second": nn.GRUCell(8, 6, bias=bias),
+        "third": nn.RNNCell(6, 5, bias=bias),
+        "fc": nn.Linear(5, 2),
+    }
+    return list(modules), modules
 
 
 LINES: dict[str, tuple[list[str], dict[str, Any]]] = {
@@ -56,7 +69,27 @@ LINES: dict[str, tuple[list[str], dict[str, Any]]] = {
         ["lstm", "fc"],
         {"lstm": nn.LSTM(3, 8, num_layers=3, bias=False), "fc": nn.Linear(8, 2, bias=False)},
     ),
+    "bare_bidirectional": (
+        ["lstm", "gru", "rnn", "fc"],
+        {
+            "lstm": nn.LSTM(3, 5, num_layers=2, bias=False, bidirectional=True),
+            "gru": nn.GRU(10, 4, bias=False, bidirectional=True),
+            "rnn": nn.RNN(8, 4, bias=False, bidirectional=True),
+            "fc": nn.Linear(8, 2, bias=False),
+        },
+    ),
+    "cells": cells(bias=True),
+    "bare_cells": cells(bias=False),
 }
+
+
+def stepped(cell: nn.RNNCellBase, X: torch.Tensor) -> torch.Tensor:
+    """h of a single cell after each of X."""
+    state, Y = None, []
+    for x in X:
+        state = cell(x, state)
+        Y.append(state[0] if isinstance(state, tuple) else state)
+    return torch.stack(Y)
 
 
 def record_line(name: str) -> None:
@@ -67,16 +100,19 @@ def record_line(name: str) -> None:
     Y: Any = X
     with torch.no_grad():
         for module in modules.values():
-            Y = module(Y)
+            Y = stepped(module, Y) if isinstance(module, nn.RNNCellBase) else module(Y)
             Y = Y[0] if isinstance(Y, tuple) else Y
     tensors = dict(nn.ModuleDict(modules).state_dict())
     metadata = {"made by": "tests/vectors/record_torch.py", "forward": " ".join(order)}
     save_file(tensors | {"X": X, "Y": Y}, HERE / f"torch_{name}.safetensors", metadata)
 
 
+PLAIN = {kind.lower(): (kind, {}) for kind in ("RNN", "GRU", "LSTM")}
+PLAIN["rnn_relu"] = ("RNN", {"nonlinearity": "relu"})
+
 if __name__ == "__main__":
-    for name in LINES:
-        record_line(name)
-    for kind in ("RNN", "GRU", "LSTM"):
-        record(kind.lower(), kind)
-    record("rnn_relu", "RNN", nonlinearity="relu")
+    for name in sys.argv[1:] or [*LINES, *PLAIN]:
+        if name in LINES:
+            record_line(name)
+        else:
+            record(name, PLAIN[name][0], **PLAIN[name][1])
