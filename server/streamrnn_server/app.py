@@ -323,7 +323,8 @@ class Server:
             return pages.text(request, HTTPStatus.METHOD_NOT_ALLOWED, "expected GET or HEAD\n")
         if path == "/healthz":
             state = "live" if self.live else "starting"
-            health = {"state": state, "detail": self._detail, "streams": len(self.hub.rings)}
+            detail = self._detail or self.pipeline.halted.partition(":")[0]  # not the path
+            health = {"state": state, "detail": detail, "streams": len(self.hub.rings)}
             body = msgspec.json.encode(health)
             return pages.respond(request, HTTPStatus.OK, "application/json", body)
         if path == "/metrics":

@@ -18,7 +18,7 @@ def backup(folder: Path, into: Path) -> int:
 
     The server may go on writing. Raises JournalError.
     """
-    source = opened_to_read(folder / FILE)
+    source = opened_to_read(folder / FILE, older=True)
     with closing(source):
         _new(into)
         # Snapshots first: what the journal has beyond them is folded, the other way round is not.
@@ -36,7 +36,7 @@ def restore(copied: Path, folder: Path) -> int:
 
     Raises JournalError, also if there is a journal already.
     """
-    source = opened_to_read(copied / FILE)
+    source = opened_to_read(copied / FILE, older=True)
     with closing(source):
         if (found := source.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
             raise JournalError(f"{copied / FILE} is damaged: {found}")

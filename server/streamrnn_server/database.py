@@ -101,12 +101,15 @@ def opened(path: Path) -> sqlite3.Connection:
     return db
 
 
-def opened_to_read(path: Path) -> sqlite3.Connection:
-    """The journal at `path`, which another process may write. Raises JournalError."""
+def opened_to_read(path: Path, *, older: bool = False) -> sqlite3.Connection:
+    """The journal at `path`, which another process may write. Raises JournalError.
+
+    older   though it may be of an earlier version: to be copied as it is
+    """
     if not path.is_file():
         raise JournalError(f"there is no journal {path}")
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
-    if (version := _version(db, path)) < VERSION:
+    if (version := _version(db, path)) < VERSION and not older:
         raise JournalError(
             f"{path} is written in version {version}; start its server once, which brings it to "
             f"version {VERSION}"

@@ -74,4 +74,4 @@ async def _acknowledge(connection: ServerConnection, answers: asyncio.Queue[Answ
 
 def _close_reason(why: str) -> str:
     """As much of it as the reason of a close holds, 123 bytes (RFC 6455 section 5.5)."""
-    return why.encode()[:123].decode(errors="ignore")
+    return why.encode()[:123].decode(errors="ignore").rstrip()

@@ -6,6 +6,7 @@ The disk is a limit on the size of files (RLIMIT_FSIZE), which is one process's 
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
 
@@ -21,7 +22,7 @@ from streamrnn_server.journal import Journal  # noqa: E402
 from websockets.exceptions import ConnectionClosed  # noqa: E402
 
 from streamrnn.streams import Pipeline  # noqa: E402
-from tests.server.clients import leaky, run, send, sender  # noqa: E402
+from tests.server.clients import leaky, request, run, send, sender  # noqa: E402
 from tests.server.test_compaction import recorded  # noqa: E402
 from tests.server.test_journal import Run  # noqa: E402
 
@@ -59,6 +60,8 @@ def test_a_full_disk_stops_acceptance_and_room_lets_it_go_on(tmp_path, limit_fil
                 with pytest.raises(ConnectionClosed):
                     await send(tx, *lines)
             assert "nothing is taken, for the journal cannot be written" in s.status().detail
+            health = json.loads((await request(s, "/healthz"))[2])
+            assert health["detail"] == "nothing is taken, for the journal cannot be written"
             assert s.pipeline.refused["journal"] == 100
             limit_files(None)
             while s.pipeline.halted:

@@ -12,7 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from streamrnn_server import columns, compaction, snapshots
+from streamrnn_server.backup import backup, restore
 from streamrnn_server.columns import Columns
+from streamrnn_server.database import JournalError
+from streamrnn_server.history import History
 from streamrnn_server.journal import Journal, chunks, log
 
 from streamrnn.streams import Rule
@@ -306,6 +309,13 @@ def test_a_journal_of_version_1_is_migrated(tmp_path):
         for table, names in (("groups", "*"), ("streams", "id, key, grp, began"), ("log", "*")):
             db.execute(f"INSERT INTO {table} SELECT {names} FROM new.{table}")
         db.commit()
+    with pytest.raises(JournalError, match="version 1; start its server once, which brings it to"):
+        History(old.parent)
+    backup(old.parent, tmp_path / "copy")
+    restore(tmp_path / "copy", tmp_path / "restored")
+    run = Run(tmp_path / "restored")
+    assert (run.recovered.folded, run.recovered.differing) == (30, 0)
+    run.die()
     run = Run(old.parent)
     assert (run.recovered.folded, run.recovered.differing) == (30, 0)
     assert run.pipeline.marks == {"sender plant": 7}
