@@ -182,6 +182,44 @@ class Member:
         return f[self.which] @ self.W
 
 
+class Width:
+    """How wide the interval at horizon h is."""
+
+    def __init__(self, h):
+        self.h, self.size, self.w = h, 0.0, np.array([0, 0, I.HALF])
+        self.out, self.low, self.high = 2 * I.OUTSIDE, -I.WIDE, I.WIDE
+
+    def scale(self, x):
+        return self.size * np.clip(1 + self.w @ x, I.SMALLEST, I.LARGEST)
+
+    def bounds(self, scale):
+        stray = self.out - 2 * I.OUTSIDE
+        excess = np.sign(stray) * max(abs(stray) - I.STRAY, 0)
+        return np.array([self.low, self.high]) * scale * (1 + I.GIVE * excess)
+
+    def learn(self, n, error, scale, x):
+        if scale > 0:
+            low, high = self.bounds(scale)
+            self.out += I.LAST * ((not low <= error <= high) - self.out)
+            step = I.RATE + 0.5 / n
+            below, above = error < self.low * scale, error > self.high * scale
+            out = step * max(-self.low, I.NEAR) * (0.95 if below else -0.05)
+            self.low = np.clip(self.low - out, -I.WIDEST, 0)
+            out = step * max(self.high, I.NEAR) * (0.95 if above else -0.05)
+            self.high = np.clip(self.high + out, 0, I.WIDEST)
+            rate = max(I.LEARNING / math.sqrt(self.h), 1 / (n + 20))
+            surprise = min(abs(error) / scale - 1, I.SURPRISE)
+            self.w = np.clip(self.w + rate * surprise * x / (1 + x @ x), -I.WEIGHT, I.WEIGHT)
+
+    def follow(self, n, size, miss):
+        if self.size == 0:
+            self.size = size
+        else:
+            rate = max(I.SLOW, 1 / n)
+            usual = (1 - rate) * self.size + rate * min(size, I.OUTLIER * self.size)
+            self.size = min(usual, I.OUTLIER * miss)
+
+
 class Waves:
     """The recurrences: what they make of the drive, and how that follows v and u."""
 
@@ -237,7 +275,7 @@ class Forecaster:
         ]
         self.mixtures = [Mixture(len(parts)) for _ in range(H)]
         self.miss, self.stayed = np.zeros(H), np.zeros(H)
-        self.tail = np.full((2, H), [[-I.WIDE], [I.WIDE]])
+        self.widths = [Width(h) for h in range(1, H + 1)]
 
     def step(self, row):
         y, channel = row[self.target], self.channels[self.target]
@@ -266,8 +304,9 @@ class Forecaster:
             gains = [member.gain(f) for member in self.members]
         bound = K.CLIP * (channel.spread + channel.size)
         said = np.clip([unit * member.say(f) for member in self.members], -bound, bound)
+        said_of_width = {}
         if usable(y):
-            forecast = self.forecast(y, said, bound)
+            forecast, said_of_width = self.forecast(y, f, said, bound)
         elif known:
             last = self.rows[-1]["forecast"]
             forecast = np.concatenate([last[:, 1:], last[:, -1:]], axis=1)
@@ -277,6 +316,7 @@ class Forecaster:
         self.rows.append(
             {"y": origin, "unit": unit, "f": f, "k": gains, "said": said, "forecast": forecast}
             | {"by": (self.waves.by_v, self.waves.by_u)}
+            | said_of_width
         )
         return forecast
 
@@ -302,14 +342,14 @@ class Forecaster:
             self.mixtures[i].learn(None, None, 0)
             return
         channel = self.channels[self.target]
-        mean, lower, upper = then["forecast"][:, i]
-        self.tail[0, i] += I.RATE * (-0.95 if y < lower else 0.05)
-        self.tail[1, i] += I.RATE * (0.95 if y > upper else -0.05)
-        self.tail[:, i] = np.clip(self.tail[:, i], [-I.WIDEST, 0], [0, I.WIDEST])
-        n, change = max(channel.n - i, 1), y - then["y"]
-        size = max(abs(y - mean), 1e-3 * channel.size)
+        n, change, error = max(channel.n - i, 1), y - then["y"], y - then["forecast"][0, i]
+        said = self.changing(then["forecast"][0, i] - then["y"], i)
+        x = np.array([then["level"], said, then["recent"]])
+        self.widths[i].learn(channel.n, error, then["scales"][i], x)
+        size = max(abs(error), 1e-3 * channel.size)
         if size > 0:
             self.miss[i] = running_size(self.miss[i], size, n, K.FAST)
+            self.widths[i].follow(n, size, self.miss[i])
         if change != 0:
             self.stayed[i] = running_size(self.stayed[i], abs(change), n, K.FAST)
         self.mixtures[i].learn(then["said"][:, i], change, self.miss[i])
@@ -355,15 +395,24 @@ class Forecaster:
             ]
         )
 
-    def forecast(self, y, said, bound):
-        channel = self.channels[self.target]
-        forecast = np.zeros((3, self.H))
-        for i in range(self.H):
-            change = self.mixtures[i].forecast(said[:, i], self.miss[i])
-            mean = y + clip(change, bound)
-            width = self.miss[i] or channel.size * math.sqrt(i + 1)
-            forecast[:, i] = mean + width * np.array([0, self.tail[0, i], self.tail[1, i]])
-        return forecast
+    def changing(self, change, i):
+        """The size of a change that is forecast, beside what changes usually."""
+        return min(abs(change) / max(self.stayed[i], U.TINY), I.MANY) - 0.5
+
+    def forecast(self, y, f, said, bound):
+        """Mean, lower, upper (3, H), and what the widths are told and say."""
+        channel, level = self.channels[self.target], f[self.members[-1].which.stop - 1]
+        usual = sum(width.size for width in self.widths)
+        recent = min(self.miss.sum() / usual, I.MANY) - 1 if usual else 0.0
+        forecast, scales = np.zeros((3, self.H)), np.zeros(self.H)
+        for i, width in enumerate(self.widths):
+            change = clip(self.mixtures[i].forecast(said[:, i], self.miss[i]), bound)
+            scales[i] = width.scale(np.array([level, self.changing(change, i), recent]))
+            low, high = width.bounds(scales[i])
+            if scales[i] == 0:
+                low, high = np.array([-1, 1]) * I.WIDE * channel.size * math.sqrt(i + 1)
+            forecast[:, i] = y + change + np.array([0, low, high])
+        return forecast, {"level": level, "recent": recent, "scales": scales}
 
 
 def running_error(values, predictions):

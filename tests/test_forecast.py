@@ -3,6 +3,7 @@
 import copy
 import pickle
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,8 +18,9 @@ from streamrnn.kernels import cycle, rls, rtrl
 from streamrnn.kernels import forecast as kernel
 from streamrnn.streams.identity import identity
 from tests import naive_forecast as naive
+from tests.bench.intervals import honesty
 from tests.kernels.test_rls import square
-from tests.recordings import lag_ratio, office, weather
+from tests.recordings import lag_ratio, office, road, server, weather
 
 
 def tuning(*args, **options):
@@ -422,6 +424,31 @@ def test_the_interval_covers_90_percent(kind):
         lower, y, upper = ahead.lower[3000:-h, h - 1], x[3000 + h :], ahead.upper[3000:-h, h - 1]
         assert 0.88 < ((lower <= y) & (y <= upper)).mean() < 0.92
         assert 0.03 < (y < lower).mean() < 0.07
+
+
+@pytest.mark.parametrize("recording", [office, road, server, partial(weather, "wind_speed")])
+def test_the_interval_scores_no_worse_than_quantiles_of_all_errors(recording):
+    found = honesty(recording())
+    assert found.score.mean() < 1.0 and found.score.max() < 1.01
+    assert 0.88 < found.inside.min() and found.inside.max() < 0.92
+    assert 0.80 < found.least.min() and found.most.max() < 0.97
+
+
+@pytest.mark.parametrize("follows", ["level", "change"])
+def test_the_interval_is_wide_where_errors_are_expected_to_be_large(follows):
+    """Twice as wide there, for errors four times as large."""
+    random, x, large = np.random.default_rng(3), np.zeros(6000), np.zeros(6000, bool)
+    for t in range(1, len(x)):
+        if follows == "level":
+            large[t] = x[t - 1] > 0
+            x[t] = 0.95 * x[t - 1] + (1.0 if large[t] else 0.25) * random.normal()
+        else:
+            large[t] = t % 20 < 3  # where the stream climbs, or falls
+            x[t] = x[t - 1] + (5 if t // 20 % 2 else -5) * large[t]
+            x[t] += (1.0 if large[t] else 0.25) * random.normal()
+    ahead = Forecaster().run(x)
+    width = (ahead.upper - ahead.lower)[3000:-1, 0]
+    assert width[large[3001:]].mean() > 2 * width[~large[3001:]].mean()
 
 
 # what it says of itself

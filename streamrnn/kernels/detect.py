@@ -108,7 +108,7 @@ def made(h, at, s):
         return math.nan, 0.0
     H = ahead.shape[1]
     then = forecast.kept(h, int(s[at[forecast.CYCLE] + cycles.ROWS]) % H, H)
-    return forecast.part(s, at, forecast.MADE).reshape(H, 3, H)[then, 0, h], miss
+    return forecast.part(s, at, forecast.MADE).reshape(H, 2, H)[then, 0, h], miss
 
 
 @inner

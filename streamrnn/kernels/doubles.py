@@ -130,6 +130,9 @@ over = _pairwise(lambda builder, x, y: builder.fdiv(x, y))
 least = _pairwise(lambda builder, x, y: builder.select(builder.fcmp_ordered("<", x, y), x, y))
 most = _pairwise(lambda builder, x, y: builder.select(builder.fcmp_ordered(">", x, y), x, y))
 
+# 1 where x < y, else 0
+less = _pairwise(lambda builder, x, y: builder.uitofp(builder.fcmp_ordered("<", x, y), x.type))
+
 
 @intrinsic
 def total(typing, x):

@@ -57,11 +57,12 @@ FIELDS = (
     "F",  # (H, u) features of the last H rows, each where `kept` says
     "K",  # (H, d) their gains
     "said",  # (H, M, H) the changes that members said in these rows
-    "made",  # (H, 3, H) mean, lower, upper as forecast in these rows
+    "made",  # (H, 2, H) mean as forecast in these rows, and the scale of its interval
     "mix",  # (mix.height(M), H) how the members are mixed, see kernels/mix.py
     "ahead",  # (AHEAD_SIZE, H) what is known of each horizon, see below
+    "width",  # (interval.ROWS, H) how wide its interval is, see kernels/interval.py
     "change",  # (M, H) what members said of the newest row, then what they missed of it
-    "now",  # (3, H) the newest forecast
+    "now",  # (3, H) the newest forecast: mean, lower, upper
     "clock",  # (clocks.SIZE,) when rows come, see kernels/clock.py
 )
 (
@@ -79,6 +80,7 @@ FIELDS = (
     MADE,
     MIX,
     AHEAD,
+    WIDTH,
     CHANGES,
     NOW,
     CLOCK,
@@ -92,9 +94,7 @@ UNIT = 1  # its step then
 TRUTH = 2  # the newest label, as a change
 MISS = 3  # running mean size of the forecast's error
 STAYED = 4  # the same of persistence's
-LOW = 5  # 5 % quantile of the forecast's error, in units of miss
-HIGH = 6  # 95 %
-AHEAD_SIZE = 7
+AHEAD_SIZE = 5
 
 
 def shapes(C: int, H: int, R: int, L: int, spans: list[tuple[int, int]]) -> list[tuple[int, ...]]:
@@ -113,9 +113,10 @@ def shapes(C: int, H: int, R: int, L: int, spans: list[tuple[int, int]]) -> list
         (H, u),
         (H, d),
         (H, M, H),
-        (H, 3, H),
+        (H, 2, H),
         (mix.height(M), H),
         (AHEAD_SIZE, H),
+        (interval.ROWS, H),
         (M, H),
         (3, H),
         (clocks.SIZE,),
@@ -163,24 +164,38 @@ def begin(at, span, place, s):
     for h in range(H):
         ahead[ORIGIN, h] = np.nan
         ahead[MISS, h] = ahead[STAYED, h] = 0.0
-        ahead[LOW, h], ahead[HIGH, h] = -interval.WIDE, interval.WIDE
+    interval.begin(part(s, at, WIDTH).reshape(-1, H))
 
 
 @inner
-def score(y, n, place, floor, made, ahead):
-    """The target, seen n times before, is y: sizes and quantiles of the errors follow."""
+def score(y, n, place, floor, levels, made, ahead, width):
+    """The target, seen n times before, is y: sizes and quantiles of the errors follow.
+
+    levels (H,) of the target in the last H rows.
+    """
     H = ahead.shape[1]
     for h in range(H):
         origin = ahead[ORIGIN, h]
         ahead[TRUTH, h] = y - origin if not missing(origin) else np.nan
+        width[interval.ERROR, h] = width[interval.SCALE, h] = 0.0
         if missing(origin):
             continue
-        then = made[kept(h, place, H)]
-        ahead[LOW, h] = interval.moved_low(ahead[LOW, h], y < then[1, h])
-        ahead[HIGH, h] = interval.moved_high(ahead[HIGH, h], y > then[2, h])
-        for row, size in ((MISS, max(abs(y - then[0, h]), floor)), (STAYED, abs(y - origin))):
-            if size > 0.0:
-                ahead[row, h] = running_size(ahead[row, h], size, max(n - h, 1.0), FAST)
+        then = kept(h, place, H)
+        mean = made[then, 0, h]
+        width[interval.ERROR, h], width[interval.SCALE, h] = y - mean, made[then, 1, h]
+        width[interval.LEVEL, h], width[interval.CHANGE, h] = levels[then], mean - origin
+        width[interval.THEN, h] = width[interval.RECENT, then]
+    interval.learn(n, ahead[STAYED], width)
+    for h in range(H):
+        if missing(ahead[ORIGIN, h]):
+            continue
+        labels, size = max(n - h, 1.0), max(abs(width[interval.ERROR, h]), floor)
+        if size > 0.0:
+            ahead[MISS, h] = running_size(ahead[MISS, h], size, labels, FAST)
+            interval.follow(h, labels, size, ahead[MISS, h], width)
+        size = abs(ahead[TRUTH, h])
+        if size > 0.0:
+            ahead[STAYED, h] = running_size(ahead[STAYED, h], size, labels, FAST)
 
 
 @inner
@@ -288,7 +303,7 @@ def gains(span, at, f, s, k):
 
 
 @inner
-def forecast(target, at, span, f, s, said):
+def forecast(target, at, span, place, f, s, said):
     """What each member says, and mean, lower and upper of the next rows, from the newest row."""
     M, H = span.shape[0], (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
     ahead, now = part(s, at, AHEAD).reshape(AHEAD_SIZE, H), part(s, at, NOW).reshape(3, H)
@@ -299,12 +314,20 @@ def forecast(target, at, span, f, s, said):
             said[e, h] = clip(ahead[UNIT, 0] * rls.dot(W, i, f, span[e, 0], d), bound)
             i += d
     mix.forecast(M, said, ahead[MISS], part(s, at, MIX).reshape(-1, H), now[0])
+    made, width = part(s, at, MADE).reshape(H, 2, H), part(s, at, WIDTH).reshape(-1, H)
+    own, recent = f[span[-1, 1] - 1], interval.recent(ahead[MISS], width)
+    width[interval.RECENT, place] = recent
     for h in range(H):
-        mean = target[VALUE] + clip(now[0, h], bound)
-        # until the first label: as a random walk spreads
-        width = ahead[MISS, h] if ahead[MISS, h] > 0.0 else target[STEP] * math.sqrt(h + 1.0)
-        now[0, h] = mean
-        now[1, h], now[2, h] = mean + ahead[LOW, h] * width, mean + ahead[HIGH, h] * width
+        now[0, h] = clip(now[0, h], bound)
+    stayed, scale = ahead[STAYED], made[place, 1]
+    interval.reach(own, recent, now[0], stayed, width, scale, now[1], now[2])
+    for h in range(H):
+        if scale[h] == 0.0:  # until the first label: as a random walk spreads
+            walked = interval.WIDE * target[STEP] * math.sqrt(h + 1.0)
+            now[1, h], now[2, h] = -walked, walked
+        now[0, h] += target[VALUE]
+        now[1, h] += now[0, h]
+        now[2, h] += now[0, h]
 
 
 @inner
@@ -313,12 +336,13 @@ def advance_one(target, sizes, span, at, turn, s, x):
     H = (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
     channels, lags = part(s, at, CHANNELS).reshape(-1, CHANNEL_SIZE), part(s, at, LAGS)
     ahead, now = part(s, at, AHEAD).reshape(AHEAD_SIZE, H), part(s, at, NOW).reshape(3, H)
-    made, cycle = part(s, at, MADE).reshape(H, 3, H), part(s, at, CYCLE)
+    made, cycle = part(s, at, MADE).reshape(H, 2, H), part(s, at, CYCLE)
     f, k = part(s, at, FEATURES).reshape(H, -1), part(s, at, GAINS).reshape(H, -1)
     y, channel, place = x[target], channels[target], int(cycle[cycles.ROWS]) % H
     present, known = not missing(y), channel[SEEN] > 0.0
     if present and known:  # predict, then learn: labels first
-        score(y, channel[SEEN], place, 1e-3 * channel[STEP], made, ahead)
+        levels, width = f[:, span[-1, 1] - 1], part(s, at, WIDTH).reshape(-1, H)
+        score(y, channel[SEEN], place, 1e-3 * channel[STEP], levels, made, ahead, width)
         learn(at, span, place, s)
 
     for c in range(x.size):
@@ -348,14 +372,13 @@ def advance_one(target, sizes, span, at, turn, s, x):
     ahead[UNIT, 0] = max(channel[STEP], TINY)
     if present:
         said = part(s, at, SAID).reshape(H, -1, H)[place]
-        forecast(channel, at, span, f[place], s, said)
+        forecast(channel, at, span, place, f[place], s, said)
     elif known:  # what the row before forecast still stands, one row nearer
         for q in range(3):
             for h in range(H):
                 now[q, h] = now[q, min(h + 1, H - 1)]
-    for q in range(3):
-        for h in range(H):
-            made[place, q, h] = now[q, h]
+    for h in range(H):
+        made[place, 0, h] = now[0, h]
 
 
 @inner

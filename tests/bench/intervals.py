@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 import streamrnn as srnn
-from tests.recordings import office, weather
+from tests.recordings import office, road, server, weather
 
 ROLLING = 500
 OUTSIDE = 0.05
@@ -71,15 +71,23 @@ def line(name: str, found: Honesty) -> str:
     inside, least, most, score = found
     return (
         f"{name:28}{inside.min():8.1%} ..{inside.max():6.1%}{least.min():10.1%} ..{most.max():6.1%}"
-        f"{score[0]:9.3f}{score[-1]:9.3f}{score.max():9.3f}"
+        f"{score[0]:9.3f}{score[-1]:9.3f}{score.max():9.3f}{score.mean():9.3f}"
     )
 
 
 def main() -> None:
-    print(f"{'':28}{'inside':>16}{f'in {ROLLING} rows':>20}{'score, 1':>9}{'12':>9}{'worst':>9}")
+    heads = ("score, 1", "12", "worst", "mean")
+    print(
+        f"{'':28}{'inside':>16}{f'in {ROLLING} rows':>20}{''.join(f'{head:>9}' for head in heads)}"
+    )
     for name in ("temp", "humid", "pressure", "wind_speed"):
         print(line(f"weather station, {name}", honesty(weather(name))))
-    print(line("office temperature", honesty(office())))
+    for name, recording in (
+        ("office temperature", office),
+        ("road occupancy", road),
+        ("server CPU", server),
+    ):
+        print(line(name, honesty(recording())))
 
 
 if __name__ == "__main__":
