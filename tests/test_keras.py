@@ -297,3 +297,12 @@ def test_what_breaks_hdf5_itself_is_refused(tmp_path, monkeypatch):
     (tmp_path / "crash").chmod(0o755)
     with pytest.raises(FormatError, match="HDF5 breaks on it, with exit code -11"):
         from_keras(VECTORS / "keras_gru.h5")
+
+
+def test_what_hdf5_reads_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("streamrnn.formats.hdf5.sys.executable", tmp_path / "endless")
+    monkeypatch.setattr("streamrnn.formats.hdf5.LIMIT_S", 0.1)
+    (tmp_path / "endless").write_text("#!/bin/sh\nwhile :; do :; done\n")
+    (tmp_path / "endless").chmod(0o755)
+    with pytest.raises(FormatError, match=r"HDF5 finds no end of it in 0\.1\d* s"):
+        from_keras(VECTORS / "keras_gru.h5")

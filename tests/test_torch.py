@@ -202,7 +202,8 @@ def test_a_module_of_ones_own_goes_by_the_order_that_is_told(torch):
             match=re.escape(
                 "embedding, lstm, fc1, fc2: in what order forward calls these, and what "
                 "activations lie between, is not in the weights; say it: from_torch(..., "
-                "forward=['embedding', 'lstm', 'fc1', 'relu', 'fc2'])"
+                "forward=['embedding', 'lstm', 'fc1', 'relu', 'fc2']), or --forward embedding,lstm,"
+                "fc1,relu,fc2 of streamrnn inspect and convert"
             ),
         ):
             from_torch(source)
@@ -231,19 +232,28 @@ class Trap:
         return (Path.touch, (Path("sprung"),))
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit")
 def test_a_pt_file_that_carries_code_is_refused(torch, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"weight": Trap()}, "trap.pt")
     torch.save(torch.nn.GRU(2, 3), "module.pt")
-    for name in ("trap.pt", "module.pt"):
-        with pytest.raises(FormatError, match=f"{name}: expected tensors by name, as torch.save"):
-            from_torch(name)
+    traced = torch.jit.trace(torch.nn.Linear(2, 3), torch.ones(2))
+    torch.jit.save(traced, "program.pt")
+    held = {"trap": "", "module": "torch.nn.modules.rnn.GRU", "program": "TorchScript"}
+    for name, code in held.items():
+        with pytest.raises(FormatError) as raised:
+            from_torch(f"{name}.pt")
+        text = re.escape(f"{name}.pt: expected tensors by name, as torch.save(module.state_dict()")
+        text += rf", path\) writes them, found {code}\S*, which is code and is not run; where you "
+        text += "trust it, load it with torch and save its state_dict"
+        assert re.fullmatch(text, str(raised.value))
     assert not Path("sprung").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"PK\3\4" + bytes(100)])
 def test_a_file_of_something_else_is_refused(torch, tmp_path, content):
-    for name, text in (("w.pt", "expected tensors by name"), ("w.safetensors", "not a whole")):
+    found = "expected tensors by name, as torch.save(module.state_dict(), path) writes them, found"
+    for name, text in (("w.pt", f"{found} no whole file ("), ("w.safetensors", "not a whole")):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(FormatError, match=re.escape(f"{tmp_path / name}: {text}")):
             from_torch(tmp_path / name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from zipfile import BadZipFile
 
 import typer
 from rich.console import Console
@@ -86,19 +87,20 @@ def convert(
     """
     from streamrnn import FormatError, save
 
+    if target.suffix != ".safetensors" or target.exists() and target.samefile(source):
+        _fail(f"{target}: expected another name than SRC, that ends in .safetensors")
+    if not target.parent.is_dir():
+        _fail(f"{target}: no such folder as {target.parent}")
     network = _read(source, forward, nonlinearity, tokens)
     if check and not _agrees(network, *check, tolerance):
         raise typer.Exit(1)
     _scale(network, {"mean": mean, "std": std, "out_mean": out_mean, "out_std": out_std})
-    if windowed:
-        save(network.windowed(windowed), target)
-    elif why := _unstreamable(network):
+    if not windowed and (why := _unstreamable(network)):
         _fail(f"{source}: {why}; or convert with --windowed")
-    else:
-        try:
-            save(network, target)
-        except (OSError, FormatError) as error:
-            _fail(str(error))
+    try:
+        save(network.windowed(windowed) if windowed else network, target)
+    except (OSError, FormatError) as error:
+        _fail(error)
     out.print(f"{target}: {target.stat().st_size:,} bytes", markup=False)
 
 
@@ -108,12 +110,12 @@ def _read(path: Path, forward: str, nonlinearity: str, tokens: bool) -> Network 
     try:
         return from_file(
             path,
-            forward=forward.split(",") if forward else None,
+            forward=[name.strip() for name in forward.split(",")] if forward else None,
             nonlinearity=nonlinearity or None,
             tokens=tokens,
         )
     except (ValueError, OSError, ImportError) as error:  # FormatError among them
-        _fail(str(error))
+        _fail(error)
 
 
 def _scale(network: Network | Bidirectional, given: dict[str, str]) -> None:
@@ -145,12 +147,12 @@ def _agrees(network: Any, x: Path, y: Path, tolerance: float) -> bool:
 
     from streamrnn.trained import run_from_start
 
+    X, Y = _loaded(x), _loaded(y)
+    sequences = X if X.ndim == 3 or (network.tokens and X.ndim == 2) else X[None]
     try:
-        X, Y = _loaded(x), _loaded(y)
-        sequences = X if X.ndim == 3 or (network.tokens and X.ndim == 2) else X[None]
         given = np.concatenate([run_from_start(network, one) for one in sequences])
-    except (ValueError, OSError) as error:
-        _fail(str(error))
+    except ValueError as error:
+        _fail(f"{x}: {error}")
     T = len(given) // len(sequences)
     expected = Y.reshape(-1, network.outputs) if Y.size % network.outputs == 0 else Y.reshape(-1, 1)
     if len(expected) == len(sequences) < len(given):  # the last step of each
@@ -160,7 +162,7 @@ def _agrees(network: Any, x: Path, y: Path, tolerance: float) -> bool:
     if given.shape != expected.shape:
         _fail(f"{y}: Y has shape {Y.shape}, but the network gives {given.shape} for {X.shape}")
     distance = np.abs(given - expected).max(axis=1)
-    out.print(f"largest difference from {y.name}: {np.nanmax(distance):.3g}", markup=False)
+    out.print(f"largest difference from {y.name}: {distance.max():.3g}", markup=False)
     beyond = np.flatnonzero(~(distance <= tolerance))  # NaN is beyond
     if not len(beyond):
         return True
@@ -178,12 +180,20 @@ def _agrees(network: Any, x: Path, y: Path, tolerance: float) -> bool:
 def _loaded(path: Path) -> NDArray[Any]:
     import numpy as np
 
-    loaded = np.load(path, allow_pickle=False)
+    try:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+    except OSError as error:
+        _fail(error)
+    except (ValueError, EOFError, BadZipFile):
+        loaded = None
     if not isinstance(loaded, np.ndarray) or loaded.dtype.kind not in "fiu":
-        raise ValueError(f"{path}: expected one array of numbers, as numpy.save writes it")
+        _fail(f"{path}: expected one array of numbers, as numpy.save writes it")
     return loaded
 
 
-def _fail(text: str) -> NoReturn:
-    err.print(text, style="red", markup=False)
+def _fail(why: str | Exception) -> NoReturn:
+    if isinstance(why, OSError) and why.filename and why.strerror:
+        why = f"{why.filename}: {why.strerror}"
+    err.print(str(why), style="red", markup=False)
     raise typer.Exit(1)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 RATIO = 64  # numbers may be compressed, but not to less than this part of their size
 ROOM = 2**20
-LIMIT_S = 60.0
+LIMIT_S = 15.0  # and a second more for each MiB
 REFUSED = 3  # the exit code of a child that says why
 
 
@@ -29,10 +29,11 @@ class Content(NamedTuple):
 def read(content: bytes) -> Content:
     """What the file holds; ValueError for one that is not whole, with the reason."""
     command = [sys.executable, "-P", __file__]
+    limit_s = LIMIT_S + len(content) / 2**20
     try:
-        ran = subprocess.run(command, input=content, capture_output=True, timeout=LIMIT_S)
+        ran = subprocess.run(command, input=content, capture_output=True, timeout=limit_s)
     except subprocess.TimeoutExpired:
-        raise ValueError(f"HDF5 finds no end of it in {LIMIT_S:.0f} s") from None
+        raise ValueError(f"HDF5 finds no end of it in {limit_s:.3g} s") from None
     if ran.returncode == REFUSED:
         raise ValueError(ran.stderr.decode("utf-8", "replace").strip()[-300:])
     if ran.returncode:

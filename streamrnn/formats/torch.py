@@ -7,6 +7,7 @@ that carries code.
 
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -115,13 +116,27 @@ def _load(path: Path) -> Any:
         ) from None
     path.stat()  # FileNotFoundError for no file, not what torch makes of it
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a damaged file seems to be
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a zip, a pickle and a tensor may each be broken in its own way
-        reason = str(error).strip().partition("\n")[0]
         raise FormatError(
             f"{path}: expected tensors by name, as torch.save(module.state_dict(), path) writes "
-            f"them, found what torch.load(weights_only=True) refuses: {reason:.300}"
+            f"them, found {_found(error)}"
         ) from None
+
+
+def _found(error: Exception) -> str:
+    """What torch refuses, without its advice on how to run the code that is inside."""
+    text = str(error)
+    code = re.search(r"GLOBAL (\S+)", text) or re.search("(TorchScript)", text)
+    if code:
+        return (
+            f"{code[1]}, which is code and is not run; where you trust it, load it with torch and "
+            "save its state_dict"
+        )
+    reason = (text.partition("WeightsUnpickler error:")[2] or text).strip().partition("\n")[0]
+    return f"no whole file ({reason.partition('. ')[0] or type(error).__name__:.200})"
 
 
 def _state_dict(where: str, loaded: Any) -> Mapping[str, Any]:
@@ -217,7 +232,7 @@ def _ordered(source: Source, forward: Sequence[str] | None) -> list[Module]:
     raise FormatError(
         f"{source.name}: {', '.join(names)}: in what order forward calls these, and what "
         f"activations lie between, is not in the weights; say it: from_torch(..., "
-        f"forward={example})"
+        f"forward={example}), or --forward {','.join(example)} of streamrnn inspect and convert"
     )
 
 

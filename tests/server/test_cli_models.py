@@ -115,17 +115,52 @@ def test_inspect_of_what_convert_wrote_says_who_takes_it(recorded):
     ("arguments", "text"),
     [
         (("inspect", "net.tflite"), "net.tflite: ends in '.tflite', expected .pt, .pth, .bin"),
-        (("inspect", "absent.safetensors"), "No such file or directory"),
+        (("inspect", "absent.safetensors"), "absent.safetensors: No such file or directory"),
+        (
+            ("convert", "gru.safetensors", "gru.onnx"),
+            "gru.onnx: expected another name than SRC, that ends in .safetensors",
+        ),
+        (
+            ("convert", "gru.safetensors", "./gru.safetensors"),
+            "gru.safetensors: expected another name than SRC, that ends in .safetensors",
+        ),
+        (
+            ("convert", "gru.safetensors", "made/gru.safetensors"),
+            "made/gru.safetensors: no such folder as made",
+        ),
+        (
+            ("convert", "gru.safetensors", "m.safetensors", "--check", "gru_X.npy", "no.npy"),
+            "no.npy: No such file or directory",
+        ),
+        *(
+            (
+                ("convert", "gru.safetensors", "m.safetensors", "--check", name, "gru_Y.npy"),
+                f"{name}: expected one array of numbers, as numpy.save writes it",
+            )
+            for name in ("gru.safetensors", "empty.npy", "cut.npz")
+        ),
         (
             ("convert", "gru.safetensors", "m.safetensors", "--check", "gru_X.npy", "gru_X.npy"),
             "gru_X.npy: Y has shape (1000, 3), but the network gives (1000, 2) for (1000, 3)",
         ),
         (
             ("convert", "gru.safetensors", "m.safetensors", "--check", "gru_Y.npy", "gru_Y.npy"),
-            "X has shape (1000, 2), expected (N, 3)",
+            "gru_Y.npy: X has shape (1000, 2), expected (N, 3)",
         ),
     ],
 )
 def test_what_does_not_fit_is_refused(recorded, arguments, text):
+    Path("empty.npy").touch()
+    Path("cut.npz").write_bytes(b"PK\3\4" + bytes(99))
     code, found = run(*arguments)
-    assert code == 1 and text in found
+    assert code == 1 and text in found and not Path("m.safetensors").exists()
+
+
+def test_a_difference_of_nan_is_not_hidden(recorded):
+    Y = np.load("gru_Y.npy")
+    Y[500:] = np.nan
+    np.save("gru_Y.npy", Y)
+    code, text = run(
+        "convert", "gru.safetensors", "m.safetensors", "--check", "gru_X.npy", "gru_Y.npy"
+    )
+    assert code == 1 and "largest difference from gru_Y.npy: nan beyond 1e-05 from step 500" in text
