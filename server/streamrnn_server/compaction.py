@@ -71,7 +71,11 @@ def turn(journal: Journal, boundary: int) -> Change | None:
         for group, batches in part.by_group.items():
             arrived = max(when for when, _ in batches)
             joined = columns.joined([batch for _, batch in batches])
+            begin = time.perf_counter()
             for stream, own in _by_stream(joined):
+                # As much rest as work: else it would keep the interpreter from what comes in.
+                time.sleep(time.perf_counter() - begin)
+                begin = time.perf_counter()
                 kind = journal.kinds[group]
                 first, old = _small_end(db, kind, stream, group, len(own.t))
                 deleted += [(stream, begin) for begin, _ in old]

@@ -21,7 +21,7 @@ from streamrnn_server.hub import Hub, Viewer
 
 FRAMES_HZ = 30
 LEAST_HZ = 10
-SHARE = 0.03
+SHARE = 0.05
 _ROOM = 1 << 16  # bytes that may wait in a socket's buffer before it has no room
 
 
