@@ -102,12 +102,13 @@ class Bank:
         t: NDArray[np.float64] | None = None,
         *,
         threads: int | None = None,
+        copies: sharing.Copies | None = None,
     ) -> None:
-        """`step` without its checks, for rows that `rows` gave."""
+        """`step` without its checks, for rows that `rows` gave; `copies` are made on the way."""
         if t is not None and getattr(self.model, "timed", False):
             x = np.column_stack([x, t])
         count = sharing.count(self.model, len(rows), threads)
-        sharing.advance(self.model, self._states, rows, x, y, count)
+        sharing.advance(self.model, self._states, rows, x, y, count, copies)
 
     def learn(self, keys: Sequence[Hashable], y: ArrayLike, t: ArrayLike) -> NDArray[np.int64]:
         """Values y (N,) of targets that were missing when their rows came, at times t (N,).

@@ -74,7 +74,7 @@ class Learner(OneStream):
     """
 
     extra_outputs = 0
-    parallel = 64  # samples, of about 4 us each; see `Step`
+    parallel = 256  # samples, of about 4 us each; see `Step`
     timed = True
 
     def __init__(self, channels: int = 1, target: int = 0, horizon: int = 12) -> None:

@@ -1,17 +1,20 @@
 """One call of `advance` shared out among threads, each with streams of its own: equal bits."""
 
 import os
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrnn.step import Step
+from streamrnn.step import Step, flat
 
 Share = slice | NDArray[np.intp]  # which samples of a call
 MOST = 256  # threads: the number of a share fits in a byte
+PORTION_BYTES = 1 << 20  # of states: they and their copies fit into a core's cache
 
 
 def cores() -> int:
@@ -35,6 +38,19 @@ def count(step: Step, samples: int, threads: int | None) -> int:
     return int(threads) if worth else 1
 
 
+class Copies(NamedTuple):
+    """Where the states of some streams are copied to before they move.
+
+    rows     (S,) the streams' rows of the states, each of them once
+    numbers  (N,) sample n is of rows[numbers[n]]
+    out      (S, row) see `flat`
+    """
+
+    rows: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    out: NDArray[Any]
+
+
 def advance(
     step: Step,
     states: NDArray[Any],
@@ -42,42 +58,56 @@ def advance(
     x: NDArray[Any],
     y: NDArray[Any],
     threads: int,
+    copies: Copies | None = None,
 ) -> None:
     """`step.advance` in at most `threads` threads, this one among them.
 
     All samples of a stream go to one thread, in order. An exception in any thread is raised here,
-    once no other is at work on the arrays.
+    once no other is at work on the arrays, and all states have been copied that were to be.
     """
-    shares = _shares(rows, len(states), threads)
-    if len(shares) < 2:
-        step.advance(states, rows, x, y)
-        return
+    portions = deque[tuple[Share, slice]](
+        ((share, slice(0)) for share in _shares(rows, len(states), threads))
+        if copies is None
+        else _portions(copies, threads, states.dtype.itemsize)
+    )
+    failed: list[BaseException] = []
 
-    def run(share: Share) -> None:
-        if isinstance(share, slice):
-            step.advance(states, rows[share], x[share], y[share])
-        else:
-            own = np.empty((len(share), y.shape[1]), y.dtype)
-            step.advance(states, rows[share], x[share], own)
-            y[share] = own
+    def run() -> None:
+        while True:
+            try:
+                share, own = portions.popleft()
+            except IndexError:
+                return
+            try:
+                if copies is not None:
+                    copied(states, copies.rows[own], copies.out[own])
+                if failed:
+                    continue  # what will be put back must have been copied
+                if isinstance(share, slice):
+                    step.advance(states, rows[share], x[share], y[share])
+                else:
+                    part = np.empty((len(share), y.shape[1]), y.dtype)
+                    step.advance(states, rows[share], x[share], part)
+                    y[share] = part
+            except BaseException as error:
+                failed.append(error)
 
-    first, *others = shares
-    given: list[tuple[Share, Future[None] | None]] = [(s, _submit(run, s)) for s in others]
+    others = [_submit(run) for _ in range(min(threads, len(portions)) - 1)]
+    run()
+    wait([future for future in others if future is not None and not future.cancel()])
+    if failed:
+        raise failed[0]
+
+
+def copied(states: NDArray[Any], rows: NDArray[np.int64], out: NDArray[Any]) -> None:
+    """Copy rows of states (S,) into out (n, row)."""
+    # Flat, since NumPy copies a structured row field by field; "clip" copies without a buffer.
+    np.take(flat(states), rows, 0, out, "clip")
+
+
+def _submit(run: Callable[[], None]) -> Future[None] | None:
     try:
-        run(first)
-        for share, future in given:
-            if future is None or future.cancel():  # no thread has been free for it
-                run(share)
-    finally:
-        wait([future for _, future in given if future is not None and not future.cancel()])
-    for _, future in given:
-        if future is not None and not future.cancelled():
-            future.result()
-
-
-def _submit(run: Any, share: Share) -> Future[None] | None:
-    try:
-        return _pool(os.getpid()).submit(run, share)
+        return _pool(os.getpid()).submit(run)
     except RuntimeError:  # the main thread has ended: Python starts no other any more
         return None
 
@@ -86,6 +116,22 @@ def _submit(run: Any, share: Share) -> Future[None] | None:
 def _pool(process: int) -> ThreadPoolExecutor:
     """Made on first use, for each process: a fork has none of its parent's threads."""
     return ThreadPoolExecutor(os.cpu_count(), "streamrnn")
+
+
+def _portions(copies: Copies, threads: int, size: int) -> Iterator[tuple[Share, slice]]:
+    """Which samples come next, and whose states are copied for them: so many that the states are
+    still in the cache when they move."""
+    numbers, S = copies.numbers, len(copies.rows)
+    streams = max(1, min(PORTION_BYTES // size, -(-S // threads)))
+    if streams >= S:
+        yield slice(len(numbers)), slice(S)
+        return
+    order = None if (numbers[1:] >= numbers[:-1]).all() else np.argsort(numbers, kind="stable")
+    starts = np.arange(0, S + streams, streams)
+    bounds = np.searchsorted(numbers, starts, sorter=order).tolist()
+    for start, a, b in zip(starts.tolist(), bounds, bounds[1:], strict=False):
+        share = slice(a, b) if order is None else order[a:b]
+        yield share, slice(start, start + streams)
 
 
 def _shares(rows: NDArray[np.int64], streams: int, threads: int) -> list[Share]:

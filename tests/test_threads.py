@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import streamrnn as srnn
 from streamrnn import threads
+from streamrnn.step import flat
 from tests import naive
 from tests.leaky import Leaky
 
@@ -107,6 +108,33 @@ def test_an_exception_in_any_thread_reaches_the_caller(bad):
     x[bad] = 99
     with pytest.raises(ArithmeticError, match="99"):
         srnn.Bank(Recorded(threading.Barrier(2))).step(range(20), x, threads=2)
+
+
+@pytest.mark.parametrize("portion", [1, 200, 10**9])  # bytes; a state of Leaky has 64
+@pytest.mark.parametrize("count", [1, 2])
+@given(keys=st.lists(st.integers(0, 9), min_size=1, max_size=60), bad=st.integers(0, 200))
+@settings(deadline=None)
+def test_states_are_copied_before_they_move_even_if_a_part_fails(keys, bad, count, portion):
+    bank, plain = srnn.Bank(Recorded()), srnn.Bank(Leaky())
+    X = np.arange(1, len(keys) + 1, dtype=np.float32).reshape(-1, 1)
+    bank.step(range(10), np.ones((10, 1)))
+    plain.restore(bank.snapshot())
+    before = bank.states.copy()
+    X[bad:] = 99
+    touched, numbers = np.unique(bank.rows(keys), return_inverse=True)
+    out, y = np.empty_like(flat(before)[touched]), np.empty_like(X)
+    copies = threads.Copies(touched, numbers, out)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threads, "PORTION_BYTES", portion)
+        try:
+            bank.advance(bank.rows(keys), X, y, threads=count, copies=copies)
+        except ArithmeticError:
+            assert bad < len(keys)
+        else:
+            assert bad >= len(keys)
+            assert y.tobytes() == plain.step(keys, X, threads=1).tobytes()
+            assert bank.states.tobytes() == plain.states.tobytes()
+    assert out.tobytes() == flat(before)[touched].tobytes()
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 257, 1.5, True, "2"])

@@ -1,4 +1,4 @@
-"""A batch cut into events of a group's graph: not too much state at once, and looks in between."""
+"""A batch cut into events of a group's graph, so that who watches a stream sees it in between."""
 
 from collections.abc import Collection, Iterator
 
@@ -9,8 +9,10 @@ from streamrnn.keys import Keys, repeats
 from streamrnn.streams.batch import Batch
 from streamrnn.streams.groups import Group
 
-COPY_BYTES = 4 << 20  # one event touches at most so much state, so that its copy stays in the cache
-ROUNDS = 64  # looks at the hidden units of a watched stream in one tick
+COPY_BYTES = (
+    16 << 20
+)  # each look at a watched stream's hidden units copies its state: so much at most
+ROUNDS = 64  # of them in one tick
 
 
 def events(
@@ -18,34 +20,28 @@ def events(
 ) -> Iterator[tuple[NDArray[np.int64] | slice, Batch]]:
     """Which samples of the batch come next, and they; each stream's in order.
 
-    A watched stream that repeats goes in rounds. Where there is too much state, all samples of a
-    stream are in one event, or in one of each round, one after the other: else its state would be
-    copied for each, and would come from memory again for each.
+    Where a watched stream repeats, it goes in rounds, all others in the first one.
     """
-    size = max(1, COPY_BYTES // group.bank.model.layout.itemsize)
     keys = Keys.of(batch.keys)
-    rounds = _rounds(keys, size, watched)
-    many = len(keys.names) > size
-    if rounds is None and not many:
+    rounds = _rounds(keys, group.bank.model.layout.itemsize, watched)
+    if rounds is None:
         yield slice(None), batch._replace(keys=keys)
         return
-    if rounds is None:
-        rounds = np.zeros(len(keys), np.int64)
-    part = rounds * len(keys.names) + keys.numbers // size
-    order = np.lexsort((keys.numbers, part)) if many else np.argsort(part, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(part[order])) + 1):
+    order = np.argsort(rounds, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(rounds[order])) + 1):
         yield rows, batch._replace(keys=keys.rows(rows), t=batch.t[rows], x=batch.x[rows])
 
 
 def _rounds(keys: Keys[str], size: int, watched: Collection[str]) -> NDArray[np.int64] | None:
-    """The round of each row (N,); None when one is enough. Each copies up to `size` states."""
+    """The round of each row (N,); None when one is enough."""
     if not watched:
         return None
     looked_at = [n for n, name in enumerate(keys.names) if name in watched]
     most = int(keys.counts[looked_at].max(initial=0))
     if most <= 1:
         return None
-    stride = -(-most // min(ROUNDS, size))
+    rounds = min(ROUNDS, max(1, COPY_BYTES // (size * len(looked_at))))
+    stride = -(-most // rounds)
     looked = np.zeros(len(keys.names), np.bool)
     looked[looked_at] = True
     return np.where(looked[keys.numbers], repeats(keys.numbers) // stride, 0)

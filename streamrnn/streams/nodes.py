@@ -32,6 +32,7 @@ from streamrnn.streams.batch import Batch
 from streamrnn.streams.marked import Marked, answer, rows_of
 from streamrnn.streams.refused import Refusals, Refused, failed, shown
 from streamrnn.streams.undo import Undo
+from streamrnn.threads import Copies
 
 
 @Stream.register_api()
@@ -108,14 +109,16 @@ class rnn(Stream):  # type: ignore[misc]  # streamz has no types
         if not self.holding:
             self.undo.clear()
         before = len(self.undo)
+        numbers = np.zeros(len(rows), np.int64)
         if isinstance(keys, Keys):
-            rows = touched[keys.numbers]
+            numbers = keys.numbers
+            rows = touched[numbers]
         elif len(rows) > 1:
-            touched = np.unique(rows)
-        self.undo.copy(touched)
+            touched, numbers = np.unique(rows, return_inverse=True)
+        copies = Copies(touched, numbers, self.undo.room(touched))
         y = np.empty((len(rows), bank.model.outputs), columns.dtype)
         try:
-            bank.advance(rows, columns, y, x.t if isinstance(x, Batch) else None)
+            bank.advance(rows, columns, y, x.t if isinstance(x, Batch) else None, copies=copies)
         except Exception as error:
             self.undo.put_back(before)
             self._refusals.add(failed(self._where(), error, len(keys)))

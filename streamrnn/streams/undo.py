@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from streamrnn.bank import Bank
 from streamrnn.step import flat
+from streamrnn.threads import copied
 
 SPARED = 100  # uses that need less than a quarter of the memory, until it is given back ...
 KEPT_BYTES = 16 << 20  # ... if it is more than this
@@ -39,17 +40,20 @@ class Undo:
     def __len__(self) -> int:
         return self._count
 
-    def copy(self, rows: NDArray[np.int64]) -> None:
-        """Copy rows, each of them once."""
+    def room(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Where copies of these rows, each of them once, are to be put right now: `flat`."""
         start, stop = self._count, self._count + len(rows)
         if stop > len(self._copies):
             grown = np.empty((max(stop, 2 * start), self._copies.shape[1]), self._copies.dtype)
             grown[:start] = self._copies[:start]
             self._copies = grown
-        # Flat, since NumPy copies a structured row field by field; "clip" copies without a buffer.
-        np.take(flat(self._bank.states), rows, 0, self._copies[start:stop], "clip")
         self._rows.append(rows)
         self._count = stop
+        return self._copies[start:stop]
+
+    def copy(self, rows: NDArray[np.int64]) -> None:
+        """Copy rows, each of them once."""
+        copied(self._bank.states, rows, self.room(rows))
 
     def put_back(self, since: int = 0) -> None:
         """Put back all copies but the first `since`, the newest first, and let them go."""

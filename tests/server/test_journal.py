@@ -13,8 +13,9 @@ from streamrnn_server.journal import Journal, log
 from streamrnn_server.recorder import Recorder
 
 import streamrnn as srnn
+from streamrnn import threads
 from streamrnn.kernels import cycle
-from streamrnn.streams import Pipeline, Rule, events
+from streamrnn.streams import Pipeline, Rule
 from tests.leaky import Leaky
 from tests.streams.test_lateness import clock  # noqa: F401
 
@@ -122,7 +123,7 @@ def test_states_that_are_not_in_memory_come_back_after_a_restart(tmp_path, end):
 
 
 def test_many_streams_are_folded_to_what_was_recorded(tmp_path, monkeypatch):
-    monkeypatch.setattr(events, "COPY_BYTES", 1000)  # so that a flush goes in parts
+    monkeypatch.setattr(threads, "PORTION_BYTES", 1000)  # so that a flush goes in parts
     keys = [f"{kind}/{n}" for kind in ("gru", "learn") for n in range(20)]
     run = Run(tmp_path)
     run.take(drawn(300, keys=keys))

@@ -342,13 +342,20 @@ class Large(Leaky):
     def __init__(self):
         super().__init__()
         self.layout = padded([("h", 1), ("rest", 19_999)], np.float32)
+        self.calls = []
+
+    def advance(self, states, rows, x, y):
+        self.calls.append(len(rows))
+        super().advance(states, rows, x, y)
 
 
-def test_much_state_goes_in_parts_that_are_cheap_to_copy():
-    pipeline, results = opened(Rule("*", lambda channels: Large()))
+def test_much_state_moves_in_parts_that_fit_the_cache_with_their_copies():
+    step = Large()
+    pipeline, results = opened(Rule("*", lambda channels: step))
     pipeline.take_batch(batch([f"s{n}" for n in range(60)], np.zeros((60, 1))))
     pipeline.flush()
-    assert [len(r.batch.keys) for r in results] == [52, 8]
+    assert step.calls == [13, 13, 13, 13, 8]
+    assert [len(r.batch.keys) for r in results] == [60]
 
 
 # warming
@@ -384,7 +391,8 @@ def test_with_few_states_in_memory_predictions_have_the_same_bits():
         Rule("learn/*", lambda channels: Forecaster(1, 0, 2)),
         Rule("*", lambda channels: GRU(1, 8, 1, seed=1)),
     ]
-    (plain, expected), (few, results) = opened(*rules), opened(*rules, state_bytes=100_000)
+    three = 3.5 * Forecaster(1, 0, 2).layout.itemsize
+    (plain, expected), (few, results) = opened(*rules), opened(*rules, state_bytes=three)
     draw = np.random.default_rng(2)
     keys = [f"{kind}{n}" for kind in ("learn/", "gru/") for n in range(9)]
     for n in range(60):
@@ -406,7 +414,8 @@ def test_with_few_states_in_memory_predictions_have_the_same_bits():
 
 def test_states_that_cannot_be_written_to_a_file_stay_and_are_told_of(tmp_path):
     rule = Rule("*", lambda channels: Forecaster(1, 0, 2))
-    pipeline, results = opened(rule, state_bytes=100_000, folder=tmp_path / "gone")
+    three = 3.5 * Forecaster(1, 0, 2).layout.itemsize
+    pipeline, results = opened(rule, state_bytes=three, folder=tmp_path / "gone")
     pipeline.take_batch(batch([*"abcd"], np.zeros((4, 1))))
     pipeline.flush()
     assert len(results) == 1 and pipeline.groups[0].bank.resident == 4
