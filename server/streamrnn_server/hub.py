@@ -20,19 +20,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from streamrnn.keys import Keys
-from streamrnn_server import protocol
+from streamrnn_server import binary, protocol
+from streamrnn_server.binary import HISTORY, NOT_SAMPLED
 from streamrnn_server.example import example
 from streamrnn_server.explanations import Explanations, explains
 from streamrnn_server.overview import Overviews, Reader
 from streamrnn_server.pictures import on_the_wire
-from streamrnn_server.protocol import (
-    ACK_EVERY,
-    HISTORY,
-    NOT_SAMPLED,
-    WINDOW,
-    ProtocolError,
-    StreamInfo,
-)
+from streamrnn_server.protocol import ACK_EVERY, WINDOW, ProtocolError, StreamInfo
 from streamrnn_server.rings import Rings, row_dtype
 from streamrnn_server.texts import Texts
 
@@ -367,7 +361,7 @@ class Hub:
         if not chunks:
             return cursors, (), cursors
         self.gaps += len(gaps)
-        frame = protocol.encode_samples(self.epoch, self.now, chunks)
+        frame = binary.encode_samples(self.epoch, self.now, chunks)
         # Those left out come first the next time, so that none waits for ever.
         return cursors, (*gaps, *pictures, frame), untouched | served
 
@@ -383,8 +377,8 @@ class Hub:
             ring = self.rings[stream]
             rows = ring.read(first, stop)
             arrived = ring.arrived if stop == ring.count and not flags else float("nan")
-            self._chunks[key] = protocol.encode_chunk(
-                protocol.Chunk(
+            self._chunks[key] = binary.encode_chunk(
+                binary.Chunk(
                     stream, first, rows["t"], rows["x"].T, rows["y"].T, rows["h"], arrived, flags
                 )
             )

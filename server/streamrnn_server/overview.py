@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrnn_server import protocol
+from streamrnn_server import binary
 
 if TYPE_CHECKING:
     from streamrnn.streams.groups import Group
@@ -23,7 +23,7 @@ RATE_S = 5.0  # time constant of the rate
 
 _ROW = np.dtype(
     [
-        *((name, dtype) for name, dtype in protocol.OVERVIEW_COLUMNS),
+        *((name, dtype) for name, dtype in binary.OVERVIEW_COLUMNS),
         ("dirty", "?"),  # has news since the last survey
         ("changed", "i8"),  # number of the survey that saw its last news
         ("marked", "i8"),  # samples, and ...
@@ -137,9 +137,9 @@ class Overviews:
             self._messages.clear()
         if seen not in self._messages:
             rows = self._rows[self._rows["changed"] > seen]
-            columns = {name: rows[name] for name, _ in protocol.OVERVIEW_COLUMNS}
-            overview = protocol.Overview(self.epoch, sent, columns)
-            self._messages[seen] = protocol.encode_overview(overview) if len(rows) else None
+            columns = {name: rows[name] for name, _ in binary.OVERVIEW_COLUMNS}
+            overview = binary.Overview(self.epoch, sent, columns)
+            self._messages[seen] = binary.encode_overview(overview) if len(rows) else None
         return self._messages[seen]
 
     def spark(self, stream: int) -> list[float | None]:

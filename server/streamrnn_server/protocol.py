@@ -1,31 +1,22 @@
 """The wire between server and viewers: every message, and nothing about sockets.
 
-Control messages are JSON objects told apart by "type"; samples and overviews are binary columns.
-web/src/protocol.ts is the same in TypeScript, and tests/golden_frames.json holds both to the same
-bytes. For people: docs/serve.md. Senders have their own: ingest_protocol.py.
+Control messages are JSON objects told apart by "type"; samples and overviews are binary columns
+(binary.py). web/src/protocol.ts is the same in TypeScript, and tests/golden_frames.json holds both
+to the same bytes. For people: docs/serve.md. Senders have their own: ingest_protocol.py.
 
     viewers  /live    ◀─ Hello, Streams, Status, Gap, Picture, Written, WasReset, Explanation,
-                         Example, Error, Samples, Overview
+                         Example, Error; binary.Samples, binary.Overview
                       ─▶ Watch, Ack, Pause, Resume, Write, Stop, Reset, Explain, ShowExample
 
-Binary messages are little-endian: a header of 16 bytes (HEADER), then
-    samples   for each chunk: CHUNK (32 bytes), f64 t[n], f32 x[C][n], f32 y[O][n], i8 h[n][U],
-              zeros up to a multiple of 8
-    overview  u32 n, u32 0, then columns of n in the order of OVERVIEW_COLUMNS, zeros likewise
-NaN means missing there; in JSON it is null. Every part begins at a multiple of its size, so that a
-browser can lay typed arrays over a message without copying.
+A float that is not finite is null.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import msgspec
-import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 VERSION = 1
 SUBPROTOCOL = "streamrnn.v1"
@@ -40,16 +31,10 @@ CLOSE_FULL = 1013  # "try again later"
 WINDOW = 16
 ACK_EVERY = 8
 
-HISTORY = 1  # chunk flag: these samples were there before the viewer asked for the stream
-NOT_SAMPLED = -128  # h of a sample whose hidden state nobody looked at; 127 = +1.0
-
 _Kind = Literal["sensor", "tokens"]
 _Mode = Literal["one_to_one", "one_to_many", "many_to_one", "many_to_many", "synced"]
 _State = Literal["starting", "live"]
 _SourceState = Literal["waiting", "running", "ended", "failed"]
-
-
-# --- control messages ----------------------------------------------------------------------------
 
 
 class Channel(msgspec.Struct, frozen=True):
@@ -357,136 +342,3 @@ def decode_viewer(text: str | bytes) -> FromViewer:
 def decode_control(text: str) -> ToViewer:
     """A server's control message, for viewers written in Python (tests, benchmarks)."""
     return _to_viewer.decode(text)
-
-
-# --- binary messages -----------------------------------------------------------------------------
-
-HEADER = struct.Struct("<BBHId")  # kind, version, chunks, epoch, sent
-CHUNK = struct.Struct("<IIdHHHHd")  # stream, n, first seq, C, O, U, flags, arrived
-_COUNT = struct.Struct("<II")
-SAMPLES = 1
-OVERVIEW = 2
-
-
-class Chunk(NamedTuple):
-    """Consecutive samples of one stream: columns, as they travel."""
-
-    stream: int
-    first: int  # sequence number of the first sample
-    t: NDArray[np.float64]  # (n,) event time, seconds since 1970 UTC
-    x: NDArray[np.float32]  # (C, n)
-    y: NDArray[np.float32]  # (O, n)
-    h: NDArray[np.int8]  # (n, U)
-    arrived: float = float(
-        "nan"
-    )  # server's clock when the newest of them came in; NaN for old ones
-    flags: int = 0
-
-
-class Samples(NamedTuple):
-    epoch: int
-    sent: float
-    chunks: list[Chunk]
-
-
-OVERVIEW_COLUMNS = (
-    ("seq", "<f8"),
-    ("t", "<f8"),
-    ("alarm_t", "<f8"),
-    ("arrived", "<f8"),
-    ("id", "<u4"),
-    ("value", "<f4"),
-    ("forecast", "<f4"),
-    ("rate_hz", "<f4"),
-    ("error_ratio", "<f4"),
-    ("score", "<f4"),
-)
-
-
-class Overview(NamedTuple):
-    """The newest of many streams: `columns` by the names in OVERVIEW_COLUMNS, each (n,)."""
-
-    epoch: int
-    sent: float
-    columns: dict[str, NDArray[Any]]
-
-
-def _padded(parts: list[bytes]) -> bytes:
-    parts.append(bytes(-sum(map(len, parts)) % 8))
-    return b"".join(parts)
-
-
-def encode_chunk(chunk: Chunk) -> bytes:
-    """One chunk, without the header: the messages of all viewers share it."""
-    n, units = chunk.h.shape
-    sizes = (len(chunk.x), len(chunk.y), units, chunk.flags)
-    return _padded(
-        [
-            CHUNK.pack(chunk.stream, n, chunk.first, *sizes, chunk.arrived),
-            chunk.t.astype("<f8", copy=False).tobytes(),
-            chunk.x.astype("<f4", copy=False).tobytes(),
-            chunk.y.astype("<f4", copy=False).tobytes(),
-            chunk.h.tobytes(),
-        ]
-    )
-
-
-def encode_samples(epoch: int, sent: float, chunks: Sequence[bytes]) -> bytes:
-    """A binary message of chunks that encode_chunk made."""
-    return b"".join([HEADER.pack(SAMPLES, VERSION, len(chunks), epoch, sent), *chunks])
-
-
-def encode_overview(overview: Overview) -> bytes:
-    n = len(overview.columns["id"])
-    parts = [HEADER.pack(OVERVIEW, VERSION, 1, overview.epoch, overview.sent), _COUNT.pack(n, 0)]
-    parts += [overview.columns[k].astype(d, copy=False).tobytes() for k, d in OVERVIEW_COLUMNS]
-    return _padded(parts)
-
-
-def decode_binary(data: bytes) -> Samples | Overview:
-    """The inverse of encode_samples and encode_overview. Raises ProtocolError."""
-    try:
-        kind, version, chunks, epoch, sent = HEADER.unpack_from(data)
-        if version != VERSION:
-            raise ProtocolError(f"expected version {VERSION}, got {version}")
-        if kind == SAMPLES:
-            return _decode_samples(data, chunks, epoch, sent)
-        if kind == OVERVIEW:
-            return _decode_overview(data, epoch, sent)
-    except (struct.error, ValueError) as error:
-        if isinstance(error, ProtocolError):
-            raise
-        raise ProtocolError(f"message of {len(data)} bytes is cut off: {error}") from None
-    raise ProtocolError(f"expected kind {SAMPLES} (samples) or {OVERVIEW} (overview), got {kind}")
-
-
-def _decode_samples(data: bytes, chunks: int, epoch: int, sent: float) -> Samples:
-    found = []
-    at = HEADER.size
-    for _ in range(chunks):
-        stream, n, first, C, O, U, flags, arrived = CHUNK.unpack_from(data, at)  # noqa: E741
-        at += CHUNK.size
-        columns: list[NDArray[Any]] = []
-        for dtype, shape in (("<f8", (n,)), ("<f4", (C, n)), ("<f4", (O, n)), ("i1", (n, U))):
-            count = int(np.prod(shape))
-            columns.append(np.frombuffer(data, dtype, count, at).reshape(shape))
-            at += count * np.dtype(dtype).itemsize
-        at += -at % 8
-        t, x, y, h = columns
-        found.append(Chunk(stream, int(first), t, x, y, h, arrived, flags))
-    if at != len(data):
-        raise ProtocolError(f"expected {at} bytes for {chunks} chunks, got {len(data)}")
-    return Samples(epoch, sent, found)
-
-
-def _decode_overview(data: bytes, epoch: int, sent: float) -> Overview:
-    at = HEADER.size
-    n, _ = _COUNT.unpack_from(data, at)
-    at += _COUNT.size
-    columns: dict[str, NDArray[Any]] = {}
-    for name, dtype in OVERVIEW_COLUMNS:
-        columns[name] = np.frombuffer(data, dtype, n, at)
-        at += n * np.dtype(dtype).itemsize
-    if at + -at % 8 != len(data):
-        raise ProtocolError(f"expected {at + -at % 8} bytes for {n} streams, got {len(data)}")
-    return Overview(epoch, sent, columns)

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 
 import msgspec
 import numpy as np
+from streamrnn_server import binary
 from streamrnn_server import protocol as p
 from streamrnn_server.app import Server, Settings
 from streamrnn_server.hub import Hub
@@ -120,8 +121,8 @@ def watch(url: str, viewers: int, streams: int, pipe: Connection) -> None:
             async for message in connection:
                 if isinstance(message, bytes):
                     frames += 1
-                    decoded = p.decode_binary(message)
-                    if isinstance(decoded, p.Samples):
+                    decoded = binary.decode_binary(message)
+                    if isinstance(decoded, binary.Samples):
                         late.append(time.time() - decoded.sent)
                     if frames % p.ACK_EVERY == 0:
                         await connection.send(p.encode(p.Ack(frames)))

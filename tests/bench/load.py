@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
+from streamrnn_server import binary
 from streamrnn_server import ingest_protocol as i
 from streamrnn_server import protocol as p
 from streamrnn_server.app import Server, Settings
@@ -119,9 +120,9 @@ def watch(url: str, viewers: int, streams: int, apart: int, pipe: Connection) ->
             async for message in connection:
                 if isinstance(message, bytes):
                     frames += 1
-                    if message[0] == p.SAMPLES:
+                    if message[0] == binary.SAMPLES:
                         now = time.time()
-                        for chunk in p.decode_binary(message).chunks:  # type: ignore[union-attr]
+                        for chunk in binary.decode_binary(message).chunks:  # type: ignore[union-attr]
                             late.extend((now - chunk.t).tolist())
                     if frames % p.ACK_EVERY == 0:
                         await connection.send(p.encode(p.Ack(frames)))

@@ -15,6 +15,7 @@ import time
 import urllib.request
 
 import psutil
+from streamrnn_server import binary
 from streamrnn_server import protocol as p
 from websockets.asyncio.client import connect
 
@@ -34,8 +35,8 @@ async def predictions(url: str) -> None:
             if isinstance(message, bytes):
                 frames += 1
                 await live.send(p.encode(p.Ack(frames)))
-                decoded = p.decode_binary(message)
-                if isinstance(decoded, p.Samples):
+                decoded = binary.decode_binary(message)
+                if isinstance(decoded, binary.Samples):
                     waiting -= {keys[chunk.stream].split("/")[0] for chunk in decoded.chunks}
                 continue
             control = p.decode_control(message)

@@ -26,7 +26,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from streamrnn.streams import Pipeline, Refused
-from tests.faults.nursery import rules
+from tests.faults.nursery import quiet, rules
 
 ROOT = Path(__file__).parents[2]
 STREAMS = [f"{kind}/{n}" for kind in ("gru", "learn") for n in range(10)]
@@ -247,6 +247,7 @@ def samples(folder: Path) -> Iterator[tuple[str, float, list[float], bytes]]:
 
 
 if __name__ == "__main__":
+    quiet()
     with tempfile.TemporaryDirectory() as folder:
         done = asyncio.run(torture(Path(folder), int(sys.argv[1]), seed=random.randrange(1 << 30)))
     print(f"{sys.argv[1]} kills: {done[0]} lines acknowledged, {done[1]} in the journal")

@@ -10,9 +10,11 @@ its journal as often as it can, that kills may hit that, and has a third of its 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 from streamrnn_server import app, recorder
@@ -31,6 +33,11 @@ def rules() -> list[Rule]:
     ]
 
 
+def quiet() -> None:
+    """Say nothing of what is refused: labels that teach nothing are meant to be."""
+    logging.getLogger("streamrnn.streams").setLevel(logging.ERROR)
+
+
 async def serve(folder: str) -> None:
     recorder.SNAPSHOT_S = app.SURVEY_S = 0.02
     pipeline = Pipeline(rules(), state_bytes=200_000, folder=Path(folder))
@@ -39,6 +46,7 @@ async def serve(folder: str) -> None:
 
 
 def main() -> None:
+    quiet()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     warm = Pipeline(rules())
     for rule in warm.rules:
@@ -48,6 +56,9 @@ def main() -> None:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             try:
                 asyncio.run(serve(line.strip()))
+            except Exception:
+                traceback.print_exc()
+                os.kill(os.getppid(), signal.SIGTERM)  # lest somebody waits for its word
             finally:
                 os._exit(0)
 

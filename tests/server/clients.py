@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
+from streamrnn_server import binary
 from streamrnn_server import protocol as p
 from streamrnn_server.app import Server, Settings
 from websockets.asyncio.client import ClientConnection, connect
@@ -71,7 +72,7 @@ async def until(connection: ClientConnection, wanted: Any) -> list[Any]:
     found: list[Any] = []
     while not (found and wanted(found[-1])):
         found.append(decoded(await connection.recv()))
-        if isinstance(found[-1], p.Samples | p.Overview):
+        if isinstance(found[-1], binary.Samples | binary.Overview):
             received = _frames[connection] = _frames.get(connection, 0) + 1
             if received % p.ACK_EVERY == 0:
                 await tell(connection, p.Ack(received))
@@ -89,7 +90,7 @@ def reaches(count: int) -> Any:
     """Whether a message brings the last of `count` samples of the one stream that is watched."""
 
     def wanted(message: Any) -> bool:
-        if not isinstance(message, p.Samples):
+        if not isinstance(message, binary.Samples):
             return False
         chunk = message.chunks[-1]
         return chunk.first + len(chunk.t) == count

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from streamrnn_server import protocol
+from streamrnn_server import binary, protocol
 from streamrnn_server.hub import Hub, Viewer
 
 from streamrnn.step import Output
@@ -64,7 +64,7 @@ def taken(hub: Hub, viewer: Viewer) -> list[Any]:
 def decoded(message: str | bytes) -> Any:
     if isinstance(message, str):
         return protocol.decode_control(message)
-    return protocol.decode_binary(message)
+    return binary.decode_binary(message)
 
 
 def say(hub: Hub, viewer: Viewer, message: protocol.FromViewer) -> None:

@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 import pytest
-from streamrnn_server import app, hub, live
+from streamrnn_server import app, binary, hub, live
 from streamrnn_server import protocol as p
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
@@ -48,14 +48,14 @@ def test_a_sample_sent_is_a_prediction_seen():
             assert group.channels == [p.Channel("temp", "°C"), p.Channel("load", "")]
             assert (info.id, info.key, info.seq) == (0, "boiler/7", 1)
             await tell(rx, p.Watch(streams=[p.WatchStream(0)]))
-            (*_, frame) = await until(rx, is_a(p.Samples))
+            (*_, frame) = await until(rx, is_a(binary.Samples))
             (chunk,) = frame.chunks
             assert frame.epoch == s.hub.epoch
             assert (chunk.stream, chunk.first, chunk.t.tolist()) == (0, 0, [1.0, 2.0])
             assert chunk.x[0].tolist() == [4.0, 4.0] and np.isnan(chunk.x[1]).all()
             assert chunk.y.tolist() == [[1.0, 1.75], [0.0, 0.0]]  # h += (4 - h) / 4
             await send(tx, {"stream": "boiler/7", "t": 3, "x": [4.0, 8.0]})
-            (*_, frame) = await until(rx, is_a(p.Samples))
+            (*_, frame) = await until(rx, is_a(binary.Samples))
             (chunk,) = frame.chunks
             assert (chunk.first, chunk.flags) == (2, 0)
             assert chunk.y.tolist() == [[2.3125], [2.0]]
@@ -74,11 +74,11 @@ def test_a_viewer_that_reconnects_goes_on_after_its_last_sample():
             async with viewer(s) as rx:
                 (*_, hello) = await until(rx, is_a(p.Hello))
                 await tell(rx, p.Watch(streams=[p.WatchStream(0)]))
-                await until(rx, is_a(p.Samples))
+                await until(rx, is_a(binary.Samples))
             await send(tx, {"stream": "a", "t": 5, "value": 5})
             async with viewer(s) as rx:
                 await tell(rx, p.Watch(epoch=hello.epoch, streams=[p.WatchStream(0, after=4)]))
-                (*_, frame) = await until(rx, is_a(p.Samples))
+                (*_, frame) = await until(rx, is_a(binary.Samples))
                 assert [(c.first, c.t.tolist()) for c in frame.chunks] == [(5, [5.0])]
 
     run(main())
@@ -97,7 +97,7 @@ def test_what_a_viewer_says_wrong_is_answered_and_it_goes_on():
             assert error.error == "expected a JSON text message, got a binary one"
             assert s.pipeline.refused == {"viewer": 2}
             await tell(rx, p.Watch(streams=[p.WatchStream(0)]))
-            await until(rx, is_a(p.Samples))
+            await until(rx, is_a(binary.Samples))
 
     run(main())
 
@@ -126,14 +126,14 @@ def test_a_thousand_streams_are_listed_and_any_of_them_watched():
             for t in range(3):
                 ack = await send(tx, *({"stream": key, "t": t, "value": 4} for key in keys))
                 assert ack["taken"] == 1000
-            (*seen, _) = await until(rx, is_a(p.Overview))
+            (*seen, _) = await until(rx, is_a(binary.Overview))
             listed = [i for m in seen if isinstance(m, p.Hello | p.Streams) for i in m.streams]
             assert [i.key for i in listed] == keys
             await tell(rx, p.Watch(streams=[p.WatchStream(i) for i in range(1000)]))
             last = {}
 
             def complete(message):
-                for chunk in message.chunks if isinstance(message, p.Samples) else ():
+                for chunk in message.chunks if isinstance(message, binary.Samples) else ():
                     assert chunk.first == last.get(chunk.stream, -1) + 1
                     last[chunk.stream] = chunk.first + len(chunk.t) - 1
                 return last == dict.fromkeys(range(1000), 2)

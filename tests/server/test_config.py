@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from streamrnn_server import binary
 from streamrnn_server import protocol as p
 from streamrnn_server.build import build
 from streamrnn_server.config import ConfigError
@@ -170,7 +171,7 @@ def test_a_configured_server_serves(folder):
             )
             assert [(i.name, i.state) for i in status.sources] == [("replay data.csv", "ended")]
             await tell(rx, p.Watch(streams=[p.WatchStream(0)]))
-            (*_, frame) = await until(rx, is_a(p.Samples))
+            (*_, frame) = await until(rx, is_a(binary.Samples))
             (chunk,) = frame.chunks
             assert chunk.t.tolist() == [1.0, 2.0]
             assert chunk.x[0].tolist() == [20.5, 21.0]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from streamrnn_server import binary
 from streamrnn_server import protocol as p
 from streamrnn_server.hub import FRAME_BYTES, STALL_S
 from streamrnn_server.rings import LEAST
@@ -32,7 +33,7 @@ def samples(messages):
     """stream -> [(seq, x0)] of all sample frames."""
     found = {}
     for message in messages:
-        for c in message.chunks if isinstance(message, p.Samples) else ():
+        for c in message.chunks if isinstance(message, binary.Samples) else ():
             assert c.x[0].tolist() == (c.t - 1000.0).tolist()
             found.setdefault(c.stream, []).extend(
                 zip(range(c.first, c.first + len(c.t)), c.x[0].tolist(), strict=True)
@@ -77,9 +78,14 @@ def test_history_is_marked_and_has_no_arrival():
     viewer = h.join()
     watch(h, viewer, 0)
     h.publish(result(of, ["a"], [3], arrived=50.0))
-    frames = [m for m in taken(h, viewer) if isinstance(m, p.Samples)]
+    frames = [m for m in taken(h, viewer) if isinstance(m, binary.Samples)]
     (old,), (new,) = (frame.chunks for frame in frames)
-    assert (old.first, len(old.t), old.flags, math.isnan(old.arrived)) == (0, 3, p.HISTORY, True)
+    assert (old.first, len(old.t), old.flags, math.isnan(old.arrived)) == (
+        0,
+        3,
+        binary.HISTORY,
+        True,
+    )
     assert (new.first, len(new.t), new.flags, new.arrived) == (3, 1, 0, 50.0)
 
 
@@ -130,10 +136,10 @@ def test_hidden_units_are_sent_where_they_were_sampled():
     h.publish(made)
     viewer = h.join()
     watch(h, viewer, 0)
-    (frame,) = [m for m in taken(h, viewer) if isinstance(m, p.Samples)]
+    (frame,) = [m for m in taken(h, viewer) if isinstance(m, binary.Samples)]
     assert frame.chunks[0].h.tolist() == [[-128, -128], [127, -127]]
     h.publish(result(of, ["a"], [2]))  # without h
-    (frame,) = [m for m in taken(h, viewer) if isinstance(m, p.Samples)]
+    (frame,) = [m for m in taken(h, viewer) if isinstance(m, binary.Samples)]
     assert frame.chunks[0].h.tolist() == [[-128, -128]]
 
 
@@ -200,7 +206,7 @@ def test_frames_are_bounded():
     found = dict.fromkeys(range(3), 0)
     while messages := h.take(viewer):
         frame = decoded(messages[-1])
-        if isinstance(frame, p.Samples):
+        if isinstance(frame, binary.Samples):
             assert len(messages[-1]) <= FRAME_BYTES + 3 * 64
             say(h, viewer, p.Ack(viewer.sent))
             for chunk in frame.chunks:
@@ -330,8 +336,8 @@ def test_a_shared_chunk_is_encoded_once(monkeypatch):
         watch(h, viewer, 0, *range(1, n + 1))  # different sets, one stream in common
         taken(h, viewer)
     encoded = []
-    real = p.encode_chunk
-    monkeypatch.setattr(p, "encode_chunk", lambda c: encoded.append(c.stream) or real(c))
+    real = binary.encode_chunk
+    monkeypatch.setattr(binary, "encode_chunk", lambda c: encoded.append(c.stream) or real(c))
     h.publish(result(of, ["a", "b", "c"], [1, 1, 1]))
     for viewer in viewers:
         taken(h, viewer)
@@ -342,7 +348,7 @@ def test_a_shared_chunk_is_encoded_once(monkeypatch):
 
 
 def overview(h, viewer):
-    found = [m for m in taken(h, viewer) if isinstance(m, p.Overview)]
+    found = [m for m in taken(h, viewer) if isinstance(m, binary.Overview)]
     assert len(found) <= 1
     return {k: v.tolist() for k, v in found[0].columns.items()} if found else None
 
@@ -472,9 +478,9 @@ class Page:
             if isinstance(message, p.Gap) and message.stream in self.have:
                 assert message.first == self.have[message.stream] + 1
                 self.have[message.stream] = message.last
-            if isinstance(message, p.Samples | p.Overview):
+            if isinstance(message, binary.Samples | binary.Overview):
                 self.frames += 1
-            for c in message.chunks if isinstance(message, p.Samples) else ():
+            for c in message.chunks if isinstance(message, binary.Samples) else ():
                 assert c.x[0].tolist() == list(range(c.first, c.first + len(c.t)))
                 if c.stream in self.have:
                     assert c.first == self.have[c.stream] + 1  # no gap, no duplicate

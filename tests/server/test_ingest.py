@@ -10,6 +10,7 @@ from concurrent.futures import Future
 
 import numpy as np
 import pytest
+from streamrnn_server import binary
 from streamrnn_server import protocol as p
 from streamrnn_server.app import Server, Settings
 from streamrnn_server.ingest import Ingest
@@ -296,7 +297,7 @@ def test_a_sink_that_fails_is_counted_and_viewers_go_on():
 
             s.pipeline.sink(broken)
             await send(tx, {"stream": "a", "value": 1})
-            await until(rx, is_a(p.Overview))
+            await until(rx, is_a(binary.Overview))
             assert "internal" in s.pipeline.refused
             assert "disk full" in s.status().refused.last.error
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from streamrnn_server import binary
 from streamrnn_server import ingest_protocol as i
 from streamrnn_server import protocol as p
 
@@ -205,7 +206,7 @@ TO_SENDER = {
         repeated=2,
     ),
 }
-EMPTY = p.Chunk(
+EMPTY = binary.Chunk(
     stream=3,
     first=0,
     t=np.empty(0),
@@ -213,7 +214,7 @@ EMPTY = p.Chunk(
     y=np.empty((1, 0), np.float32),
     h=np.empty((0, 2), np.int8),
 )
-LIVE = p.Chunk(
+LIVE = binary.Chunk(
     stream=0,
     first=42,
     t=np.array([1700000000.0, 1700000000.25, 1700000000.5]),
@@ -222,22 +223,24 @@ LIVE = p.Chunk(
     h=np.array([[-128, -128], [127, -127], [0, 64]], np.int8),
     arrived=1700000000.625,
 )
-TOKEN = p.Chunk(
+TOKEN = binary.Chunk(
     stream=1,
     first=2**40,  # beyond what 32 bits count
     t=np.array([1700000001.0]),
     x=f4([[3.0]]),
     y=f4([[2.5], [1.0], [0.75]]),
     h=np.empty((1, 0), np.int8),
-    flags=p.HISTORY,
+    flags=binary.HISTORY,
 )
-BINARY: dict[str, p.Samples | p.Overview] = {
-    "samples, none": p.Samples(1, 1700000000.5, []),
-    "samples, empty chunk": p.Samples(1, 1700000000.5, [EMPTY]),
-    "samples, one row": p.Samples(4000000000, 1700000001.5, [TOKEN]),
-    "samples, two chunks": p.Samples(4000000000, 1700000001.5, [LIVE, TOKEN]),
-    "overview, none": p.Overview(1, 1700000000.5, {n: np.empty(0) for n, _ in p.OVERVIEW_COLUMNS}),
-    "overview": p.Overview(
+BINARY: dict[str, binary.Samples | binary.Overview] = {
+    "samples, none": binary.Samples(1, 1700000000.5, []),
+    "samples, empty chunk": binary.Samples(1, 1700000000.5, [EMPTY]),
+    "samples, one row": binary.Samples(4000000000, 1700000001.5, [TOKEN]),
+    "samples, two chunks": binary.Samples(4000000000, 1700000001.5, [LIVE, TOKEN]),
+    "overview, none": binary.Overview(
+        1, 1700000000.5, {n: np.empty(0) for n, _ in binary.OVERVIEW_COLUMNS}
+    ),
+    "overview": binary.Overview(
         4000000000,
         1700000000.5,
         {
@@ -275,23 +278,23 @@ def plain(value: Any) -> Any:
     """JSON form of a binary message: arrays as lists, NaN as null."""
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
-    if isinstance(value, p.Samples):
+    if isinstance(value, binary.Samples):
         return {"kind": "samples"} | {k: plain(v) for k, v in value._asdict().items()}
-    if isinstance(value, p.Overview):
+    if isinstance(value, binary.Overview):
         columns = {k: plain(v) for k, v in value.columns.items()}
         return {"kind": "overview", "epoch": value.epoch, "sent": value.sent} | columns
-    if isinstance(value, p.Chunk | i.Columns):
+    if isinstance(value, binary.Chunk | i.Columns):
         return {k: plain(v) for k, v in value._asdict().items()}
     if isinstance(value, list):
         return [plain(v) for v in value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def encoded(message: p.Samples | p.Overview) -> bytes:
-    if isinstance(message, p.Overview):
-        return p.encode_overview(message)
-    return p.encode_samples(
-        message.epoch, message.sent, [p.encode_chunk(c) for c in message.chunks]
+def encoded(message: binary.Samples | binary.Overview) -> bytes:
+    if isinstance(message, binary.Overview):
+        return binary.encode_overview(message)
+    return binary.encode_samples(
+        message.epoch, message.sent, [binary.encode_chunk(c) for c in message.chunks]
     )
 
 
@@ -301,7 +304,7 @@ def golden() -> dict[str, Any]:
         return [{"name": k, "message": json.loads(encode(m))} for k, m in messages.items()]
 
     return {
-        "about": "Messages of the wire, see protocol.py and ingest_protocol.py in "
+        "about": "Messages of the wire, see protocol.py, binary.py and ingest_protocol.py in "
         "server/streamrnn_server. null is NaN.",
         "to_viewer": texts(TO_VIEWER),
         "from_viewer": texts(FROM_VIEWER),
@@ -325,7 +328,7 @@ def test_every_message_is_encoded_as_in_the_golden_file():
 
 @pytest.mark.parametrize("frame", FILE.get("binary", []), ids=lambda f: f["name"])
 def test_binary_golden_frames_decode_to_their_json(frame):
-    assert plain(p.decode_binary(bytes.fromhex(frame["hex"]))) == frame["message"]
+    assert plain(binary.decode_binary(bytes.fromhex(frame["hex"]))) == frame["message"]
 
 
 @pytest.mark.parametrize("frame", FILE.get("from_viewer", []), ids=lambda f: f["name"])
@@ -420,7 +423,7 @@ def test_columns_of_a_stream_without_a_name_are_refused():
 
 
 def test_a_sample_frame_byte_by_byte():
-    # Written by hand from the layout in protocol.py, to hold the golden file's own maker.
+    # Written by hand from the layout in binary.py, to hold the golden file's own maker.
     expected = (
         "01 01 0100 07000000 000000000000f83f"  # samples, v1, 1 chunk, epoch 7, sent 1.5
         "05000000 02000000 0000000000002240"  # stream 5, n 2, first 9.0
@@ -430,7 +433,7 @@ def test_a_sample_frame_byte_by_byte():
         "00000040 000000c0"  # y 2.0 -2.0
         "7f 00 81 80 80 80 0000"  # h 127 0 -127, not sampled; padding
     )
-    chunk = p.Chunk(
+    chunk = binary.Chunk(
         stream=5,
         first=9,
         t=np.array([1.0, 2.0]),
@@ -438,9 +441,9 @@ def test_a_sample_frame_byte_by_byte():
         y=f4([[2.0, -2.0]]),
         h=np.array([[127, 0, -127], [-128, -128, -128]], np.int8),
         arrived=2.0,
-        flags=p.HISTORY,
+        flags=binary.HISTORY,
     )
-    assert p.encode_samples(7, 1.5, [p.encode_chunk(chunk)]) == bytes.fromhex(expected)
+    assert binary.encode_samples(7, 1.5, [binary.encode_chunk(chunk)]) == bytes.fromhex(expected)
 
 
 @pytest.mark.parametrize("message", BINARY.values(), ids=BINARY.keys())
@@ -450,9 +453,11 @@ def test_every_length_is_a_multiple_of_8(message):
 
 def test_columns_with_other_strides_are_sent_as_their_values():
     rows = f4([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
-    transposed = p.Chunk(0, 0, np.arange(3.0), rows.T, rows[:, :1].T, np.zeros((3, 0), np.int8))
-    decoded = p.decode_binary(p.encode_samples(0, 0.0, [p.encode_chunk(transposed)]))
-    assert isinstance(decoded, p.Samples)
+    transposed = binary.Chunk(
+        0, 0, np.arange(3.0), rows.T, rows[:, :1].T, np.zeros((3, 0), np.int8)
+    )
+    decoded = binary.decode_binary(binary.encode_samples(0, 0.0, [binary.encode_chunk(transposed)]))
+    assert isinstance(decoded, binary.Samples)
     assert decoded.chunks[0].x.tolist() == [[1.0, 3.0, 5.0], [2.0, 4.0, 6.0]]
 
 
@@ -509,7 +514,7 @@ def test_a_wrong_message_of_a_viewer_says_what_is_wrong(text, error):
 )
 def test_a_damaged_binary_message_is_refused(data, error):
     with pytest.raises(p.ProtocolError, match=error):
-        p.decode_binary(data)
+        binary.decode_binary(data)
 
 
 def lines(value: dict[str, Any]) -> str:

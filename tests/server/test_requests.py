@@ -7,7 +7,7 @@ import json
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from streamrnn_server import pages
+from streamrnn_server import binary, pages
 from streamrnn_server import protocol as p
 from streamrnn_server.access import Access, is_loopback
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -149,7 +149,7 @@ def test_metrics():
     async def main():
         async with server() as s, sender(s) as tx, viewer(s) as rx:
             await send(tx, {"stream": "a", "value": 1}, {"stream": "a", "value": "hot"}, "{")
-            await until(rx, is_a(p.Overview))
+            await until(rx, is_a(binary.Overview))
             status, headers, body = await request(s, "/metrics")
             assert status == 200
             assert headers["content-type"].startswith("text/plain; version=0.0.4")

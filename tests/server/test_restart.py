@@ -7,6 +7,7 @@ import json
 import math
 from functools import partial
 
+from streamrnn_server import binary
 from streamrnn_server import protocol as p
 from streamrnn_server.app import Server, Settings
 from streamrnn_server.journal import Journal
@@ -31,7 +32,7 @@ async def watched(s, id, count):
     async with viewer(s) as rx:
         (hello,) = await until(rx, is_a(p.Hello))
         await tell(rx, p.Watch(streams=[p.WatchStream(id)]))
-        found = [m for m in await until(rx, reaches(count)) if isinstance(m, p.Samples)]
+        found = [m for m in await until(rx, reaches(count)) if isinstance(m, binary.Samples)]
     chunks = [chunk for message in found for chunk in message.chunks]
     first = chunks[0].first
     return hello, first, [(t, y) for c in chunks for t, y in zip(c.t, c.y[0], strict=True)]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import sync_playwright
-from streamrnn_server import protocol
+from streamrnn_server import binary, protocol
 from websockets.sync.client import connect
 
 from tests.web.tools import need
@@ -72,7 +72,7 @@ class Served:
             refused: list[dict[str, Any]] = json.loads(socket.recv(WITHIN_S))["refused"]
         return refused
 
-    def sample(self, key: str, seq: int) -> tuple[protocol.Group, protocol.Chunk]:
+    def sample(self, key: str, seq: int) -> tuple[protocol.Group, binary.Chunk]:
         """What the server predicted at the newest sample of a stream, whose number must be `seq`.
 
         Its prediction comes a tick after the acknowledgement.
@@ -87,8 +87,8 @@ class Served:
             socket.send(protocol.encode(watch))
             while True:
                 message = socket.recv(WITHIN_S)
-                frame = protocol.decode_binary(message) if isinstance(message, bytes) else None
-                if isinstance(frame, protocol.Samples):
+                frame = binary.decode_binary(message) if isinstance(message, bytes) else None
+                if isinstance(frame, binary.Samples):
                     chunk = frame.chunks[0]
                     if chunk.first + len(chunk.t) == seq + 1:
                         return hello.groups[stream.group], chunk

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from playwright.sync_api import expect
-from streamrnn_server import protocol
+from streamrnn_server import binary, protocol
 from streamrnn_server.build import build
 from websockets.sync.client import connect
 
@@ -63,7 +63,7 @@ def around(page: Any, turns: float, begin: float = 0.0) -> float:
     return angle
 
 
-def samples(served: Served, key: str) -> tuple[protocol.Group, protocol.Chunk]:
+def samples(served: Served, key: str) -> tuple[protocol.Group, binary.Chunk]:
     """All that the server has of a stream."""
     url = served.url.replace("http", "ws") + "/live"
     subprotocol = [protocol.SUBPROTOCOL]
@@ -74,8 +74,8 @@ def samples(served: Served, key: str) -> tuple[protocol.Group, protocol.Chunk]:
         socket.send(protocol.encode(protocol.Watch([protocol.WatchStream(stream.id)])))
         while True:
             message = socket.recv(WITHIN_S)
-            frame = protocol.decode_binary(message) if isinstance(message, bytes) else None
-            if isinstance(frame, protocol.Samples):
+            frame = binary.decode_binary(message) if isinstance(message, bytes) else None
+            if isinstance(frame, binary.Samples):
                 return hello.groups[stream.group], frame.chunks[0]
 
 

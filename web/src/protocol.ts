@@ -1,4 +1,4 @@
-// What travels between server and page.  server/streamrnn_server/protocol.py is the definition;
+// What travels between server and page.  protocol.py and binary.py of the server are the definition;
 // tests/golden_frames.json holds the two together.  Binary frames are little-endian columns, read in place: every
 // column is a view of the frame's buffer.
 
