@@ -33,7 +33,7 @@ from streamrnn_server.texts import Texts
 if TYPE_CHECKING:
     from streamrnn.streams.groups import Group, Result
 
-FRAME_BYTES = 1 << 16  # a frame ends there; ACK_EVERY of them in STALL_S is 52 kB/s, a slow link
+FRAME_BYTES = 1 << 15  # a frame ends there; ACK_EVERY of them in STALL_S is 52 kB/s, a slow link
 STALL_S = 10.0
 RESETS = 64  # kept for viewers that have not heard of them
 

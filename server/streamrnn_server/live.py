@@ -20,8 +20,8 @@ from streamrnn_server.connections import farewell
 from streamrnn_server.hub import Hub, Viewer
 
 FRAMES_HZ = 30
-LEAST_HZ = 10
-SHARE = 0.05
+LEAST_HZ = 8
+SHARE = 0.04
 _ROOM = 1 << 16  # bytes that may wait in a socket's buffer before it has no room
 
 

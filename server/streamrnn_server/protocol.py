@@ -28,8 +28,8 @@ CLOSE_FULL = 1013  # "try again later"
 
 # Flow control counts binary messages: a viewer acknowledges every ACK_EVERY, and the server stops
 # when WINDOW are not acknowledged.
-WINDOW = 16
-ACK_EVERY = 8
+WINDOW = 32
+ACK_EVERY = 16
 
 _Kind = Literal["sensor", "tokens"]
 _Mode = Literal["one_to_one", "one_to_many", "many_to_one", "many_to_many", "synced"]

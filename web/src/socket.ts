@@ -31,7 +31,7 @@ export interface Socket {
   useToken(token: string): void;
 }
 
-const ACK_EVERY = 8; // of at most 16 unacknowledged frames
+const ACK_EVERY = 16; // of at most 32 unacknowledged frames
 const SILENCE_MS = 5000; // the server says something every second
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
 
