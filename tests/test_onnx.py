@@ -3,17 +3,20 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load_file
 
 from streamrnn.formats import FormatError
 from streamrnn.trained import from_onnx
 from tests.optional import need
 
 onnx = need("onnx", "reading ONNX")
+VECTORS = Path(__file__).parent / "vectors"
 TOLERANCE = 1e-5  # over 1000 steps
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 USES = {"RNN": 1, "GRU": 2, "LSTM": 3}
@@ -103,18 +106,6 @@ def test_the_operators_own_cases_hold(tmp_path):
             np.testing.assert_allclose(given, y.reshape(given.shape), rtol=0, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("kind", GATES)
-@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
-@pytest.mark.parametrize("skip", [(), ("P", "initial_h"), ("B", "P", "initial_h", "initial_c")])
-def test_directions_and_optional_inputs_equal_onnx_runtime(kind, direction, skip):
-    if kind == "GRU":
-        model = cell(kind, skip=skip, direction=direction, linear_before_reset=1)
-    else:
-        model = cell(kind, skip=skip, direction=direction)
-    X = samples()
-    np.testing.assert_allclose(from_onnx(model).run(X), answer(model, X), rtol=0, atol=TOLERANCE)
-
-
 FUNCTIONS = {
     "Relu": (),
     "Tanh": (),
@@ -128,40 +119,62 @@ FUNCTIONS = {
     "ScaledTanh": (0.9, 0.8),
     "HardSigmoid": (0.3, 0.4),
 }
+ATTRIBUTES = [
+    ("RNN", {"clip": 0.5}),
+    ("GRU", {"clip": 0.5}),
+    ("GRU", {"clip": 0.5, "linear_before_reset": 1}),
+    ("GRU", {"linear_before_reset": 0}),
+    ("LSTM", {"clip": 0.5}),
+    ("LSTM", {"input_forget": 1}),
+    ("RNN", {"direction": "bidirectional", "activations": ["Relu", "Tanh"], "clip": 0.9}),
+]
 
 
-@pytest.mark.parametrize("kind", GATES)
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_rare_activations_equal_onnx_runtime(kind, function):
-    usual = {"RNN": [], "GRU": ["Sigmoid"], "LSTM": ["HardSigmoid", "Tanh"]}[kind]
-    constants = FUNCTIONS[function]
-    attributes = {"activations": [*usual, function]}
-    alpha, beta = [0.25] * (kind == "LSTM"), [0.45] * (kind == "LSTM")
-    if alpha + list(constants[:1]):
-        attributes["activation_alpha"] = alpha + list(constants[:1])
-    if beta + list(constants[1:]):
-        attributes["activation_beta"] = beta + list(constants[1:])
-    model, X = cell(kind, skip=("P",), **attributes), samples(300)
+def variants():
+    """What of the operators is compared: a name, and what `cell` takes."""
+    for kind in GATES:
+        for direction in ("forward", "reverse", "bidirectional"):
+            for skip in ((), ("P", "initial_h"), ("B", "P", "initial_h", "initial_c")):
+                more = {"linear_before_reset": 1} if kind == "GRU" else {}
+                name = f"{kind} {direction} without {' '.join(skip) or 'nothing'}"
+                yield name, (kind, {"skip": skip, "direction": direction, **more})
+        usual = {"RNN": [], "GRU": ["Sigmoid"], "LSTM": ["HardSigmoid", "Tanh"]}[kind]
+        alpha, beta = [0.25] * (kind == "LSTM"), [0.45] * (kind == "LSTM")
+        for function, constants in FUNCTIONS.items():
+            more = {"activations": [*usual, function]}
+            if alpha + list(constants[:1]):
+                more["activation_alpha"] = alpha + list(constants[:1])
+            if beta + list(constants[1:]):
+                more["activation_beta"] = beta + list(constants[1:])
+            yield f"{kind} {function}", (kind, {"skip": ("P",), **more})
+    for n, (kind, more) in enumerate(ATTRIBUTES):
+        for skip in (("P",), ()):
+            yield (
+                f"{kind} attributes {n} without {' '.join(skip) or 'nothing'}",
+                (
+                    kind,
+                    {"skip": skip, **more},
+                ),
+            )
+
+
+VARIANTS = dict(variants())
+PART = np.s_[::50, :3]  # of outputs that are recorded
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_equals_onnx_runtime(name):
+    kind, options = VARIANTS[name]
+    model, X = cell(kind, **options), samples()
     np.testing.assert_allclose(from_onnx(model).run(X), answer(model, X), rtol=0, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize(
-    ("kind", "attributes"),
-    [
-        ("RNN", {"clip": 0.5}),
-        ("GRU", {"clip": 0.5}),
-        ("GRU", {"clip": 0.5, "linear_before_reset": 1}),
-        ("GRU", {"linear_before_reset": 0}),
-        ("LSTM", {"clip": 0.5}),
-        ("LSTM", {"input_forget": 1}),
-        ("RNN", {"direction": "bidirectional", "activations": ["Relu", "Tanh"], "clip": 0.9}),
-    ],
-)
-def test_rare_attributes_equal_onnx_runtime(kind, attributes):
-    for skip in (("P",), ()):
-        model, X = cell(kind, skip=skip, **attributes), samples()
-        Y = from_onnx(model).run(X)
-        np.testing.assert_allclose(Y, answer(model, X), rtol=0, atol=TOLERANCE)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_equals_what_was_recorded_of_onnx_runtime(name):
+    kind, options = VARIANTS[name]
+    given = from_onnx(cell(kind, **options)).run(samples())[PART]
+    recorded = load_file(VECTORS / "onnx_variants.safetensors")[name]
+    np.testing.assert_allclose(given, recorded, rtol=0, atol=TOLERANCE)
 
 
 def test_a_state_that_a_graph_asks_for_begins_at_zero():
