@@ -5,29 +5,20 @@ import type { Chunk, Group } from "../../web/src/protocol";
 import { rolesOf } from "../../web/src/roles";
 import { Series } from "../../web/src/series";
 import { equal, finish, test } from "./check";
+import { GROUP } from "./group";
 
 const STEP_S = 0.125;
 
 /** Forecasts 1 and 2 samples ahead of the first of two channels, with their bounds. */
 const group: Group = {
-  id: 0,
-  kind: "sensor",
+  ...GROUP,
   channels: [
     { name: "x", unit: "" },
     { name: "y", unit: "" },
   ],
-  target: 0,
   outputs: ["forecast", "lower", "upper"].flatMap((kind) =>
     [1, 2].map((ahead) => ({ name: `${kind} ${ahead}`, kind, channel: 0, ahead })),
   ),
-  units: 0,
-  layers: 1,
-  reasons: [],
-  vocabulary: null,
-  mode: "synced",
-  pictured: false,
-  writes: false,
-  explains: false,
 };
 
 function course(): Course {

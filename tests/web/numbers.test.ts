@@ -11,37 +11,29 @@ import type { Group, Hello } from "../../web/src/protocol";
 import { rolesOf } from "../../web/src/roles";
 import { isTold, reasonOf, type Scene } from "../../web/src/scene";
 import { equal, finish, test } from "./check";
+import { GROUP } from "./group";
 
-const GROUP: Group = {
-  id: 0,
-  kind: "sensor",
+const PLANT: Group = {
+  ...GROUP,
   channels: [
     { name: "load", unit: "kW" },
     { name: "temp", unit: "\u00b0C" },
   ],
   target: 1,
   outputs: [{ name: "temp +1", kind: "forecast", channel: 1, ahead: 1 }],
-  units: 0,
-  reasons: [],
-  vocabulary: null,
-  mode: "synced",
-  pictured: false,
-  layers: 1,
-  writes: false,
-  explains: false,
 };
 
 function streams(...keys: string[]): readonly Stream[] {
   const catalogue = createCatalogue();
   const infos = keys.map((key, id) => ({ id, key, group: 0, seq: -1, spark: [] }));
-  catalogue.reset({ groups: [GROUP], streams: infos } as unknown as Hello);
+  catalogue.reset({ groups: [PLANT], streams: infos } as unknown as Hello);
   return catalogue.streams;
 }
 
 test("an alarm tells its reason and the channel to blame, and so does what lasts", () => {
   const outputs = ["alarm", "drift", "reason", "channel"].map((kind) => ({ name: kind, kind, channel: 1, ahead: 0 }));
   const reasons = ["", "level shift", "frozen"];
-  const kind = { ...GROUP, reasons, roles: rolesOf({ ...GROUP, outputs }) };
+  const kind = { ...PLANT, reasons, roles: rolesOf({ ...PLANT, outputs }) };
   const y = [
     [1, 0, 0],
     [0, 1, 0],
@@ -51,7 +43,7 @@ test("an alarm tells its reason and the channel to blame, and so does what lasts
   const scene = { kind, series: { y, at: (column: number[], row: number) => column[row] } } as unknown as Scene;
   equal([0, 1, 2].map((row) => isTold(scene, row)), [true, true, false]);
   equal([reasonOf(scene, 0), reasonOf(scene, 1)], ["alarm: frozen of load", "lasting: level shift of temp"]);
-  const single = { ...scene, kind: { ...kind, channels: [GROUP.channels[1]] } } as Scene;
+  const single = { ...scene, kind: { ...kind, channels: [PLANT.channels[1]] } } as Scene;
   equal(reasonOf(single, 0), "alarm: frozen");
 });
 

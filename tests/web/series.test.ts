@@ -3,21 +3,13 @@
 import type { Chunk, Group } from "../../web/src/protocol";
 import { RESTART, Series } from "../../web/src/series";
 import { equal, finish, test, throws } from "./check";
+import { GROUP } from "./group";
 
-const GROUP: Group = {
-  id: 0,
-  kind: "sensor",
+const WEATHER: Group = {
+  ...GROUP,
   channels: [{ name: "temp", unit: "\u00b0C" }],
-  target: 0,
   outputs: [{ name: "temp +1", kind: "forecast", channel: 0, ahead: 1 }],
   units: 2,
-  reasons: [],
-  vocabulary: null,
-  mode: "synced",
-  pictured: false,
-  layers: 1,
-  writes: false,
-  explains: false,
 };
 
 /** Samples first..first+n-1, one second apart; x = 10 * seq, forecast = 10 * seq + 1. */
@@ -44,13 +36,13 @@ const values = (series: Series) => series.view(series.x[0], series.first, series
 const forecasts = (series: Series) => series.view(series.expected.get(0)!, series.first, series.total);
 
 test("a forecast stands at the row it was for", () => {
-  const series = new Series(GROUP, 8);
+  const series = new Series(WEATHER, 8);
   series.append(chunk(0, 3));
   equal(forecasts(series), [NaN, 1, 11]);
 });
 
 test("what was received before is skipped", () => {
-  const series = new Series(GROUP, 8);
+  const series = new Series(WEATHER, 8);
   equal(series.append(chunk(0, 3)), 3);
   equal(series.append(chunk(1, 3)), 1);
   equal(series.append(chunk(0, 2)), 0);
@@ -58,7 +50,7 @@ test("what was received before is skipped", () => {
 });
 
 test("a gap breaks every line and no forecast reaches over it", () => {
-  const series = new Series(GROUP, 8);
+  const series = new Series(WEATHER, 8);
   series.append(chunk(0, 2));
   series.gap(2, 4);
   series.append(chunk(5, 2));
@@ -68,7 +60,7 @@ test("a gap breaks every line and no forecast reaches over it", () => {
 });
 
 test("a gap that was not announced is a gap too, and one that is known already is not a second", () => {
-  const series = new Series(GROUP, 8);
+  const series = new Series(WEATHER, 8);
   series.append(chunk(0, 2));
   series.append(chunk(4, 1));
   series.gap(1, 3);
@@ -77,7 +69,7 @@ test("a gap that was not announced is a gap too, and one that is known already i
 });
 
 test("the ring keeps the newest rows, each stretch of them contiguous", () => {
-  const series = new Series(GROUP, 4);
+  const series = new Series(WEATHER, 4);
   for (let first = 0; first < 10; first += 3) series.append(chunk(first, 3));
   equal([series.first, series.total], [8, 12]);
   equal(values(series), [80, 90, 100, 110]);
@@ -85,7 +77,7 @@ test("the ring keeps the newest rows, each stretch of them contiguous", () => {
 });
 
 test("after a restart time goes on behind a mark", () => {
-  const series = new Series(GROUP, 8);
+  const series = new Series(WEATHER, 8);
   series.append(chunk(5, 2));
   series.restart();
   series.append(chunk(0, 2, 2000));
@@ -95,7 +87,7 @@ test("after a restart time goes on behind a mark", () => {
 });
 
 test("a restart that sends the same times again replaces what was there", () => {
-  const series = new Series(GROUP, 8);
+  const series = new Series(WEATHER, 8);
   series.append(chunk(0, 3));
   series.restart();
   series.append(chunk(0, 4));
@@ -103,7 +95,7 @@ test("a restart that sends the same times again replaces what was there", () => 
 });
 
 test("a recording that starts again empties the ring; a sample a little late does not", () => {
-  const series = new Series(GROUP, 8);
+  const series = new Series(WEATHER, 8);
   series.append(chunk(0, 3));
   series.append(chunk(3, 1, 998)); // at 1001, after 1002
   equal(series.view(series.axis, series.first, series.total), [1000, 1001, 1002, 1002]);
@@ -114,7 +106,7 @@ test("a recording that starts again empties the ring; a sample a little late doe
 });
 
 test("rows are found by time", () => {
-  const series = new Series(GROUP, 8);
+  const series = new Series(WEATHER, 8);
   series.append(chunk(0, 2));
   series.append(chunk(6, 2));
   const all = [series.first, series.total] as const;
@@ -129,7 +121,7 @@ test("rows are found by time", () => {
 });
 
 test("the interval is the usual one, and does not follow jitter", () => {
-  const series = new Series(GROUP, 64);
+  const series = new Series(WEATHER, 64);
   series.append(chunk(0, 20));
   equal(series.interval, 1);
   const jitter = chunk(20, 20);
@@ -140,7 +132,7 @@ test("the interval is the usual one, and does not follow jitter", () => {
 
 test("a chunk with other columns is refused", () => {
   throws(
-    () => new Series(GROUP, 8).append({ ...chunk(0, 1), outputs: 2 }),
+    () => new Series(WEATHER, 8).append({ ...chunk(0, 1), outputs: 2 }),
     "chunk of 1, 2, 2 columns, expected 1, 1, 2",
   );
 });

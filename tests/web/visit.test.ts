@@ -1,32 +1,18 @@
 // web/src/visit.ts: which place a visitor of /sense gets.
 
 import { createCatalogue, type Catalogue } from "../../web/src/catalogue";
-import type { Group, OverviewFrame } from "../../web/src/protocol";
+import type { OverviewFrame } from "../../web/src/protocol";
 import { freePlace, PLACES, streamOf } from "../../web/src/visit";
 import { equal, finish, test } from "./check";
+import { GROUP } from "./group";
 
 const NOW = 1000;
-const group: Group = {
-  id: 0,
-  kind: "sensor",
-  channels: [{ name: "x", unit: "" }],
-  target: 0,
-  outputs: [],
-  units: 0,
-  layers: 1,
-  reasons: [],
-  vocabulary: null,
-  mode: "synced",
-  pictured: false,
-  writes: false,
-  explains: false,
-};
 
 /** A catalogue with a stream in each place, whose newest sample arrived then (server's clock). */
 function places(arrived: number[]): Catalogue {
   const catalogue = createCatalogue();
   const streams = arrived.map((_, id) => ({ id, key: streamOf(id + 1, "y"), group: 0, seq: 0, spark: [] }));
-  catalogue.add([group], streams);
+  catalogue.add([GROUP], streams);
   const n = arrived.length;
   const frame: OverviewFrame = {
     kind: "overview",
