@@ -70,6 +70,7 @@ def test_a_forecaster_goes_on_after_a_gap_as_if_it_had_never_stopped(tmp_path):
     t = [*range(40), *range(47, 90)]  # seven rows never came
     rows = [{"stream": "a", "t": 60 * n, "value": math.sin(n / 3)} for n in t]
     rule = Rule("*", lambda channels: Forecaster())
+    Pipeline([rule]).warm(rule)  # compiles, which may take longer than `run` lets a test take
 
     async def main(folder, *parts):
         for part in parts:
