@@ -8,7 +8,7 @@ import numpy as np
 from streamz import Stream
 
 from streamrnn.step import Step
-from streamrnn.streams.batch import Batch, Sample, names_of
+from streamrnn.streams.batch import Batch, Label, Sample, names_of
 from streamrnn.streams.groups import Group, Rule
 from streamrnn.streams.refused import Refused, shown
 
@@ -103,6 +103,8 @@ class Admission:
         refused: list[Refused] = []
         group.on_refused(refused.append)
         group.source.emit(Batch([""], np.zeros(1), np.zeros((1, len(channels)))))
+        if group.learns:
+            group.learn([Label("", 0.0, 0.0)])
         if refused:
             raise refused[0]
 

@@ -176,6 +176,19 @@ def test_labels_go_into_the_commit_with_what_came_before_and_are_put_back_with_i
     asyncio.run(main())
 
 
+def test_warm_compiles_what_the_first_label_needs():
+    asked = []
+
+    class Asked(Forecaster):
+        def learn_labels(self, states, rows, y, t):
+            asked.append(y.tolist())
+            return super().learn_labels(states, rows, y, t)
+
+    pipeline = Pipeline([Rule("*", lambda channels: Asked(horizon=5), ("value",))])
+    pipeline.warm(pipeline.rules[0])
+    assert len(asked) == 1 and not pipeline.refused and not pipeline.groups
+
+
 class Broken(Forecaster):
     def learn_labels(self, states, rows, y, t):
         states["now"][rows] = 7.0
