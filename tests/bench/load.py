@@ -1,6 +1,6 @@
 """The whole way under load: senders ▶ /ingest ▶ journal ▶ prediction ▶ /live ▶ viewers, by sockets.
 
-python -m tests.bench.load [--seconds 10] [flood] [half] [viewers] [restart]
+python -m tests.bench.load [--seconds 10] [--write] [flood] [half] [viewers] [restart]
 
 The server is one process with a journal; senders and viewers are processes of their own, on the
 same machine. Samples of 1000 streams come as binary columns.
@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import date
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,6 +41,7 @@ from websockets.asyncio.client import connect
 
 import streamrnn as srnn
 from streamrnn.streams import Pipeline, Rule
+from tests.bench import into_docs, processor, table
 
 STREAMS = 1000
 WINDOW = 16  # messages that are not acknowledged
@@ -171,6 +173,9 @@ def server_process(url: str) -> psutil.Process:
 # --- what is measured -----------------------------------------------------------------------------
 
 
+Row = tuple[str, str, str, str]
+
+
 class Measured(NamedTuple):
     rate_hz: float  # samples a second
     cpu: float  # seconds of the server's a second
@@ -216,38 +221,34 @@ def measure(
         return Measured(rate, cpu, [1e3 * s for s in late], seen, after[2] - before[2])
 
 
-def flood(seconds: float) -> None:
+def flood(seconds: float) -> Iterator[Row]:
     for name, mark in MARKS.items():
         m = measure(name, seconds, rows=4096, viewers=10)
-        print(
-            f"{'flood, ' + name:44}{m.rate_hz:10,.0f} samples/s ({m.rate_hz / mark:.2f} of "
-            f"{mark:,}), {1e6 * m.cpu / m.rate_hz:.1f} us of CPU each, {m.cpu:.2f} cores"
-        )
+        rate = f"{m.rate_hz:,.0f} ({m.rate_hz / mark:.2f} of {mark:,})"
+        yield f"as many as come, {name}", rate, "", f"{1e6 * m.cpu / m.rate_hz:.1f} us a sample"
 
 
-def half(seconds: float) -> None:
+def half(seconds: float) -> Iterator[Row]:
     for name, mark in MARKS.items():
         m = measure(name, seconds, rate_hz=mark / 2, rows=mark // 200, viewers=10)
         p50, p99 = m.late_ms
-        print(
-            f"{'half load, ' + name:44}{m.rate_hz:10,.0f} samples/s, until seen p50 {p50:.0f} ms, "
-            f"p99 {p99:.0f} ms, {m.cpu:.2f} cores, {m.gaps} gaps"
-        )
+        late = f"{p50:.0f}, {p99:.0f} ms" + (f", {m.gaps} gaps" if m.gaps else "")
+        yield f"{mark // 2:,} a second, {name}", f"{m.rate_hz:,.0f}", late, f"{100 * m.cpu:.0f} %"
 
 
-def viewers(seconds: float) -> None:
+def viewers(seconds: float) -> Iterator[Row]:
     for what, streams, apart in (("the same 10 streams", 10, 0), ("10 of 1000 streams", 1000, 10)):
         options = {"rate_hz": 20.0 * streams, "rows": streams, "streams": streams, "apart": apart}
         none = measure("GRU(32)", seconds, viewers=0, **options)  # type: ignore[arg-type]
         many = measure("GRU(32)", seconds, viewers=100, **options)  # type: ignore[arg-type]
         share = many.seen / (100 * 10 * many.rate_hz / streams * seconds)
-        print(
-            f"{'100 viewers of ' + what + ' at 20 Hz':44}{100 * (many.cpu - none.cpu):10.1f} % "
-            f"of a core beside {100 * none.cpu:.1f} %, {100 * share:.0f} % seen, {many.gaps} gaps"
-        )
+        p50, p99 = many.late_ms
+        late = f"{p50:.0f}, {p99:.0f} ms" + (f", {100 * share:.0f} % seen" if share < 0.97 else "")
+        cpu = f"{100 * (many.cpu - none.cpu):.1f} % beside {100 * none.cpu:.1f} %"
+        yield f"100 viewers of {what} at 20 Hz", f"{many.rate_hz:,.0f}", late, cpu
 
 
-def restart(seconds: float) -> None:
+def restart(seconds: float) -> Iterator[Row]:
     for name in MARKS:
         with tempfile.TemporaryDirectory() as folder:
             with process(serve, name, folder, np.inf) as server:
@@ -255,13 +256,13 @@ def restart(seconds: float) -> None:
                 with process(send, url, 10_000.0, 200, STREAMS):
                     time.sleep(seconds)
                     server.send("samples")
-                    count = server.recv()[0]
+                    server.recv()
                     server_process(url).kill()
             begin = time.perf_counter()
             with process(serve, name, folder, np.inf) as server:
                 server.recv()
                 took = time.perf_counter() - begin
-        print(f"{'restart, ' + name:44}{took:10.1f} s after {count:,} samples")
+        yield f"10,000 a second, then killed, {name}", "", f"ready after {took:.1f} s", ""
 
 
 def main() -> None:
@@ -269,9 +270,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("cases", nargs="*", default=list(cases), metavar="case")
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--write", action="store_true", help="all cases, into docs/serve.md")
     given = parser.parse_args()
-    for case in given.cases:
-        cases[case](given.seconds)
+    rows = (row for case in given.cases for row in cases[case](given.seconds))
+    lines = []
+    for line in table(("", "samples a second", "until seen: half, 99 %", "CPU"), rows):
+        print(line, flush=True)
+        lines.append(line)
+    if given.write:
+        about = f"Measured {date.today()} on {psutil.cpu_count()} cores of a {processor()}."
+        text = "\n".join([*lines, "", about])
+        into_docs("serve.md", "python -m tests.bench.load --write", text)
 
 
 if __name__ == "__main__":
