@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrnn.keys import repeats
-from streamrnn.streams.batch import Label
+from streamrnn.streams.labels import Label
 from streamrnn_server import columns
 from streamrnn_server.columns import Columns
 from streamrnn_server.database import JournalError, opened_to_read

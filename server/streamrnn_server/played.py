@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrnn.streams import Batch, Group, Pipeline, Refused, Source
-from streamrnn.streams.batch import Label, made_up
+from streamrnn.streams.batch import made_up
+from streamrnn.streams.labels import Label
 from streamrnn_server.columns import Columns
 from streamrnn_server.history import History, Past, between
 from streamrnn_server.journal import Kind

@@ -21,7 +21,7 @@ from streamrnn.kernels.jit import fingerprint
 from streamrnn.keys import Keys, repeats
 from streamrnn.step import flat
 from streamrnn.streams import Batch, Group, Pipeline, Refused
-from streamrnn.streams.batch import Label
+from streamrnn.streams.labels import Label
 from streamrnn.streams.lateness import Held
 from streamrnn_server import columns, snapshots
 from streamrnn_server.columns import Columns

@@ -8,8 +8,9 @@ import numpy as np
 from streamz import Stream
 
 from streamrnn.step import Step
-from streamrnn.streams.batch import Batch, Label, Sample, names_of
+from streamrnn.streams.batch import Batch, Sample, names_of
 from streamrnn.streams.groups import Group, Rule
+from streamrnn.streams.labels import Label
 from streamrnn.streams.refused import Refused, shown
 
 Channels = tuple[str, ...]

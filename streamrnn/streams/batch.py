@@ -1,7 +1,7 @@
 """What flows: columns of whatever has arrived since the last tick, checked on the way in."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from numbers import Real
@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrnn.keys import Keys
 from streamrnn.streams.refused import Refused, shown
 
 LARGEST = 1e30  # further out a float32 network overflows, and its state is NaN for good
@@ -34,79 +33,6 @@ class Batch(NamedTuple):
     marks: Mapping[str, int] = MappingProxyType({})  # how far its source has been read, by name
 
 
-class Label(NamedTuple):
-    """The target of a row that came without it; t: the time of that row.
-
-    refused   is called with why it teaches nothing, once that is known
-    """
-
-    key: str
-    value: float
-    t: float
-    refused: Callable[[Refused], object] = lambda refused: None
-
-
-class Pending:
-    """One group's samples since the last tick, and the labels between them."""
-
-    def __init__(self) -> None:
-        self._labels: list[tuple[int | None, Label]] = []  # after so many samples, None: all
-        self._sealed = 0  # samples in _columns
-        self._keys: list[str] = []
-        self._t: list[float] = []
-        self._x: list[float] = []  # flat: the caller may reuse its row
-        self._columns: list[Batch] = []
-
-    def add(self, key: str, t: float, row: Iterable[float]) -> None:
-        self._keys.append(key)
-        self._t.append(t)
-        self._x.extend(row)
-
-    def extend(self, columns: Batch) -> None:
-        self._seal()
-        self._columns.append(columns)
-        self._sealed += len(columns.keys)
-
-    def label(self, label: Label, *, last: bool = False) -> None:
-        """last: after all samples, though some have still to be added."""
-        self._labels.append((None if last else self._sealed + len(self._keys), label))
-
-    def parts(
-        self, arrived: float, channels: tuple[str, ...]
-    ) -> Iterator[tuple[Sequence[Label], Batch | None]]:
-        """Labels, and the samples that come after them, in order."""
-        self._seal()
-        cuts: dict[int, list[Label]] = {0: []}
-        for at, label in self._labels:
-            cuts.setdefault(self._sealed if at is None else at, []).append(label)
-        batch = self._batch(arrived, channels) if self._columns else None
-        for (begin, labels), end in zip(cuts.items(), [*cuts][1:] + [self._sealed], strict=True):
-            if batch is None or begin == end:
-                yield labels, None
-            elif end - begin == self._sealed:
-                yield labels, batch
-            else:
-                rows = slice(begin, end)
-                keys = Keys.of(batch.keys).rows(rows)
-                yield labels, batch._replace(keys=keys, t=batch.t[rows], x=batch.x[rows])
-
-    def _batch(self, arrived: float, channels: tuple[str, ...]) -> Batch:
-        return Batch(
-            Keys.joined([Keys.of(part.keys) for part in self._columns]),
-            np.concatenate([part.t for part in self._columns]),
-            np.concatenate([part.x for part in self._columns]),
-            arrived=arrived,
-            channels=channels,
-        )
-
-    def _seal(self) -> None:
-        if self._keys:
-            x = np.array(self._x).reshape(len(self._keys), -1)
-            self._columns.append(Batch(self._keys, np.array(self._t), x))
-            self._sealed += len(x)
-            self._keys, self._t, self._x = [], [], []
-
-
 def event_time(value: float | str) -> float:
     """Seconds since 1970 UTC, from a number of them or an ISO 8601 text (without zone: UTC).
 
@@ -123,7 +49,7 @@ def event_time(value: float | str) -> float:
             return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
             pass
-    elif _is_number(value):
+    elif is_number(value):
         try:
             return float(value)
         except OverflowError:
@@ -144,25 +70,6 @@ def checked_time(where: str, value: float | str, now: float, future_s: float = D
     if -LATEST <= t <= now + future_s:
         return t
     raise too_far_ahead(where, value, t, now, future_s)
-
-
-def checked_label(where: str, value: Any, t: Any, now: float, future_s: float) -> Label:
-    """A label with its checks: a number, and the time of its row."""
-    if not (_is_number(value) and abs(value) < LARGEST):
-        error = f"expected a number within ±1e30 as the label, got {shown(value)}"
-        raise Refused("label", where, error)
-    if t is None:
-        raise Refused("label", where, "expected t, the time of the row that the label belongs to")
-    return Label(where, float(value), checked_time(where, t, now, future_s))
-
-
-def nothing_to_learn(label: Label) -> Refused:
-    """Why a label is refused when its turn has come."""
-    error = (
-        f"the label {label.value:g} of t={label.t:.15g} teaches nothing: expected the time of one "
-        "of the newest rows, whose target was missing when it came and has not been learned since"
-    )
-    return Refused("label", label.key, error)
 
 
 def too_far_ahead(where: str, value: object, t: float, now: float, future_s: float) -> Refused:
@@ -246,7 +153,7 @@ def _sequence(where: str, x: Any, channels: tuple[str, ...]) -> Sequence[Any]:
 def _number(where: str, value: Any, channel: str) -> float:
     if value is None:
         return math.nan
-    if _is_number(value):
+    if is_number(value):
         try:
             number = float(value)
         except OverflowError:
@@ -259,7 +166,8 @@ def _number(where: str, value: Any, channel: str) -> float:
     raise Refused("value", where, error)
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether a value is a real number, NaN included; True and False are none."""
     if value.__class__ in (float, int):  # isinstance of Real takes half a microsecond
         return True
     return isinstance(value, Real) and not isinstance(value, bool)

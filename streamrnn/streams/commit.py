@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from streamz import Stream
 
-from streamrnn.streams.batch import Label
 from streamrnn.streams.groups import Group, Result
+from streamrnn.streams.labels import Label
 from streamrnn.streams.lateness import Waiting
 from streamrnn.streams.refused import Refusals, failed
 

@@ -15,9 +15,10 @@ from streamrnn.evaluate import RunningError
 from streamrnn.keys import Keys
 from streamrnn.learner import Learner
 from streamrnn.step import Output, Step, allocate
-from streamrnn.streams.batch import Batch, Label
+from streamrnn.streams.batch import Batch
 from streamrnn.streams.grid import How
 from streamrnn.streams.identity import identity
+from streamrnn.streams.labels import Label
 from streamrnn.streams.nodes import rnn
 from streamrnn.streams.picture import Draw, Mode
 from streamrnn.streams.refused import Refused

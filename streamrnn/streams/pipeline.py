@@ -11,31 +11,25 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamrnn.streams.admission import Admission, Channels
-from streamrnn.streams.batch import (
-    DAY_S,
-    Batch,
-    Label,
-    Pending,
-    Sample,
-    checked_label,
-    checked_row,
-    checked_time,
-    nothing_to_learn,
-)
+from streamrnn.streams.batch import DAY_S, Batch, Sample, checked_row, checked_time
 from streamrnn.streams.commit import Commit, Commits, Results, Write
 from streamrnn.streams.events import events
 from streamrnn.streams.groups import Group, Result, Rule
 from streamrnn.streams.intake import by_group
+from streamrnn.streams.labels import Label, checked_label, learn
 from streamrnn.streams.lateness import Reorder
 from streamrnn.streams.marks import Marks
+from streamrnn.streams.pending import Pending
 from streamrnn.streams.refused import LastRefused, Refusals, Refused, failed
+from streamrnn.streams.resets import Resets
+from streamrnn.streams.timer import Timer
 
 FLUSH_ROWS = 4096  # so many pending samples don't wait for the tick
 
@@ -101,10 +95,7 @@ class Pipeline:
         self.admission = Admission(rules, self._results, self.refuse, max_streams, max_channels)
         self._commits = Commits(self._committed, self._halt)
         self._then: Callable[[], object] = lambda: None
-        self._anew: Callable[[str], object] = lambda key: None
-        self._on_reset: list[Callable[[str], object]] = []
-        self._resets: dict[str, Group] = {}  # after what is pending
-        self._resetting: dict[str, Group] = {}  # after the commit that is on its way
+        self._resets = Resets(self.refuse)
         self._learned: list[tuple[int, Label]] = []  # in the flush that is being done
         self._marks: dict[str, int] = {}
         self.reorder = Reorder()
@@ -113,8 +104,8 @@ class Pipeline:
         self._together = False  # no flush before all of it is taken
         self._due = False  # they are to be flushed as soon as the commit before them is done
         self._arrived = math.nan
-        self._timer: asyncio.TimerHandle | None = None
-        self._alarm: asyncio.TimerHandle | None = None
+        self._tick = Timer(self.flush)
+        self._alarm = Timer(self.flush)  # when a sample has waited long enough for earlier ones
 
     # in
 
@@ -210,7 +201,7 @@ class Pipeline:
     def mark(self, name: str, number: int) -> None:
         """What was taken so far is all of `name` up to `number`; committed together with it."""
         self._marks[name] = number
-        self._flush_soon()
+        self._tick.set(self.tick_s)
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -241,7 +232,7 @@ class Pipeline:
         Where commits are written, that is once they are; `on_reset` tells. Given up with a commit
         that fails. Raises KeyError for a stream that has not been seen.
         """
-        self._resets[key] = self.admission[key]
+        self._resets.ask(key, self.admission[key])
         self.flush()
 
     def refuse(self, refused: Refused) -> None:
@@ -259,7 +250,7 @@ class Pipeline:
 
     def on_reset(self, callback: Callable[[str], object]) -> None:
         """`callback(key)` is called when a stream was reset; its next sample is its first."""
-        self._on_reset.append(callback)
+        self._resets.callbacks.append(callback)
 
     def commit_by(
         self,
@@ -275,7 +266,7 @@ class Pipeline:
         before it does; if it raises, the stream goes on.
         """
         self._commits.write = write
-        self._then, self._anew = then, anew
+        self._then, self._resets.durable = then, anew
         self._results.held = []
 
     def settled(self) -> "asyncio.Future[str]":
@@ -301,9 +292,7 @@ class Pipeline:
 
         While a commit is being written, it is done right after that.
         """
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._tick.cancel()
         self._due = self._commits.busy
         if self._due:
             return
@@ -319,12 +308,14 @@ class Pipeline:
             if held is not None:
                 group.hold()
             for labels, batch in samples.parts(self._arrived, group.channels):
-                self._learn(group, labels)
+                for label in learn(group, labels, self.refuse):
+                    if held is not None:
+                        self._learned.append((len(held), label))
                 if batch is not None:
                     self._emit(group, batch)
         self.spent_s += time.perf_counter() - begin
         marks, self._marks = self._marks, {}
-        self._resetting, self._resets = self._resets, {}
+        self._resets.begin()
         if held is not None and (pending or marks or self.reorder):
             self._results.held = []
             learned, self._learned = self._learned, []
@@ -332,16 +323,16 @@ class Pipeline:
         else:
             self.marks.note(marks)
             self.reorder.begin()
-            self._reset()
+            self._resets.finish()
             self.trim()
-        self._set_alarm()
+        self._alarm.cancel()
+        if (deadline := self.reorder.deadline) is not None:
+            self._alarm.set(max(0.0, deadline - time.time()) + self.tick_s)
 
     def stop(self) -> None:
         """Flush no more by the clock."""
-        for handle in (self._timer, self._alarm):
-            if handle is not None:
-                handle.cancel()
-        self._timer = self._alarm = None
+        self._tick.cancel()
+        self._alarm.cancel()
 
     def fold(self, group: Group, batch: Batch) -> NDArray[np.float32]:
         """Advance by samples of the past; y (N, O), NaN where the step failed.
@@ -380,51 +371,22 @@ class Pipeline:
             except Exception as error:  # the graph has put its states back
                 self.refuse(failed(group.rule.match, error, len(part.keys)))
 
-    def _learn(self, group: Group, labels: Sequence[Label]) -> None:
-        if not labels:
-            return
-        try:
-            learned = group.learn(labels)
-        except Exception as error:  # the group has put its states back
-            return self.refuse(failed(group.rule.match, error, len(labels), "cannot learn, with "))
-        held = self._results.held
-        for label, taught in zip(labels, learned, strict=True):
-            if not taught:
-                why = nothing_to_learn(label)
-                self.refuse(why)
-                label.refused(why)
-            elif held is not None:
-                self._learned.append((len(held), label))
-
     def _committed(self, commit: Commit) -> None:
         self.marks.note(commit.marks)
         self.reorder.done()
         for result in commit.results:
             self._results.publish(result)
-        self._reset()
+        self._resets.finish()
         self._then()
         self.trim()
         if self._due:
             self.flush()
 
-    def _reset(self) -> None:
-        resetting, self._resetting = self._resetting, {}
-        for key, group in resetting.items():
-            try:
-                self._anew(key)
-            except Exception as error:
-                self.refuse(failed(key, error, 0, "cannot be reset, with "))
-                continue
-            for bank in group.banks:
-                bank.reset([key])
-            for callback in self._on_reset:
-                callback(key)
-
     def _halt(self, commit: Commit, why: str) -> None:
         given_up = sum(len(result.batch.keys) for result in commit.results)
         given_up += len(commit.labels) + self._waiting
         self._pending, self._waiting, self._due, self._marks = {}, 0, False, {}
-        self._resets, self._resetting = {}, {}
+        self._resets.give_up()
         self.reorder.give_up()
         self.halts += 1
         self.halted = f"nothing is taken, for the journal cannot be written: {why}"
@@ -483,12 +445,7 @@ class Pipeline:
         if self.full and not self._together:
             self.flush()
         else:
-            self._flush_soon()
-
-    def _flush_soon(self) -> None:
-        if self._timer is None:
-            with suppress(RuntimeError):  # no event loop
-                self._timer = asyncio.get_running_loop().call_later(self.tick_s, self.flush)
+            self._tick.set(self.tick_s)
 
     def _hold(self, group: Group, key: str, t: float, row: Sequence[float], arrived: float) -> None:
         if not self.reorder.take(group, key, t, row, arrived):
@@ -497,17 +454,3 @@ class Pipeline:
                 f"its time {t:.15g} is before {used:.15g}, which has been used; it is kept apart"
             )
             self.refuse(Refused("late", key, error))
-
-    def _set_alarm(self) -> None:
-        """Flush again when the next sample has waited long enough."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        deadline = self.reorder.deadline
-        if deadline is None:
-            return
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return
-        self._alarm = loop.call_later(max(0.0, deadline - time.time()) + self.tick_s, self.flush)
