@@ -11,6 +11,7 @@ from streamrnn.formats import FormatError
 from streamrnn.trained import from_onnx
 from tests.optional import need
 from tests.test_onnx import GATES, answer, cell, ends, graph, samples
+from tests.test_torch import ACTIVATIONS
 
 onnx = need("onnx", "reading ONNX")
 VECTORS = Path(__file__).parent / "vectors"
@@ -84,6 +85,71 @@ def test_exports_of_the_new_exporter_equal_torch(torch, kind, ways, end):
 @pytest.mark.parametrize("opset", [9, 11, 13, 15, 17, 20])
 def test_exports_of_any_opset_equal_torch(torch, kind, opset):
     equal(torch, *exported(torch, kind, 2, 2, "all", False, opset, batch_first=False, bias=False))
+
+
+# activations
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("new", "opset"), [(False, 13), (False, 20), (True, 18)])
+def test_activations_between_layers_equal_torch(torch, activation, new, opset):
+    """Some are written out as single operators, which opsets differ."""
+    if new:
+        pytest.importorskip("onnxscript", reason="torch's new exporter needs onnxscript")
+    torch.manual_seed(0)
+    first, last = torch.nn.Linear(3, 8), torch.nn.Linear(8, 2)
+    module = torch.nn.Sequential(first, eval(f"torch.nn.{activation}"), last).eval()
+    x, file = 9 * torch.randn(1, 50, 3), io.BytesIO()
+    if new:
+        torch.onnx.export(module, (x,), dynamo=True, verbose=False, opset_version=opset).save(file)
+    else:
+        torch.onnx.export(module, (x,), file, dynamo=False, opset_version=opset)
+    network = from_onnx(file.getvalue())
+    named = activation.startswith("Identity") or network.layers[1].kind == "Activation"
+    assert named and len(network.layers) == (2 if activation.startswith("Identity") else 3)
+    equal(torch, file.getvalue(), module, x)
+
+
+WAYS = {
+    "Softsign": [("Abs", ["X"], ["a"]), ("Add", ["a", "1"], ["b"]), ("Div", ["X", "b"], ["Y"])],
+    "Swish": [("Sigmoid", ["X"], ["a"]), ("Mul", ["a", "X"], ["Y"])],
+    "Gelu": [
+        ("Div", ["X", "root"], ["a"]),
+        ("Erf", ["a"], ["b"]),
+        ("Add", ["b", "1"], ["c"]),
+        ("Mul", ["X", "c"], ["d"]),
+        ("Mul", ["d", "half"], ["Y"]),
+    ],
+}
+NUMBERS = {"1": 1.0, "2": 2.0, "half": 0.5, "root": 2**0.5}
+
+
+def ways(nodes):
+    """What they make of X, which is three columns times a matrix."""
+    arrays = {name: np.array(number, np.float32) for name, number in NUMBERS.items()}
+    arrays |= {"M": ends(3, 3)["M"]}
+    nodes = [("MatMul", ["raw", "M"], ["X"]), *nodes]
+    return graph([(*node, {}) for node in nodes], arrays, [("raw", ["T", 1, 3])])
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_an_activation_written_out_is_one_layer(name):
+    X = 9 * samples()
+    _, layer = from_onnx(ways(WAYS[name])).layers
+    assert layer.options == {"function": {"Swish": "silu"}.get(name, name.lower())}
+    Y = answer(ways(WAYS[name]), X)
+    np.testing.assert_allclose(from_onnx(ways(WAYS[name])).run(X), Y, rtol=1e-6, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("number", ["1", "half", "root"])
+def test_ways_that_join_to_something_else_are_refused(name, number):
+    nodes = [(op, ["2" if n == number else n for n in given], out) for op, given, out in WAYS[name]]
+    if nodes == WAYS[name]:
+        nodes[0] = ("Tanh", *nodes[0][1:]) if len(nodes[0][1]) == 1 else ("Sub", *nodes[0][1:])
+    with pytest.raises(FormatError, match="joins two ways|cannot be streamed|expected what"):
+        from_onnx(ways(nodes))
 
 
 # two directions

@@ -27,6 +27,7 @@ from streamrnn.formats.onnx_stream import (
     Value,
 )
 from streamrnn.formats.onnx_unrolled import rolled
+from streamrnn.formats.onnx_written_out import joined
 
 STREAMS = onnx_axes.STREAMS | onnx_layers.STREAMS
 KNOWN = {"RNN", "GRU", "LSTM", "Loop", "Split", *STREAMS, *onnx_constants.KINDS}
@@ -138,7 +139,7 @@ def line(graph: Graph) -> Line:
         raise FormatError("the graph has no output")
     needed = _needed(graph)
     try:
-        graph = rolled(graph._replace(nodes=needed))
+        graph = rolled(joined(graph._replace(nodes=needed)))
     except Exception as error:  # whatever a damaged file makes of a chain of steps
         raise FormatError(
             f"node {needed[-1].name}: what it depends on does not fit ({type(error).__name__}: "

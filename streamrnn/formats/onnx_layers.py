@@ -104,8 +104,6 @@ def _gemm(node: Node, inputs: Sequence[Value], opset: int) -> Value:
 
 def _arithmetic(node: Node, inputs: Sequence[Value], opset: int) -> Value:
     left, right = inputs
-    if isinstance(left, Stream) and isinstance(right, Stream):
-        return _product(node, left, right)
     x, constant = (left, right) if isinstance(left, Stream) else (right, left)
     if not isinstance(x, Stream) or not isinstance(constant, np.ndarray):
         raise node.refused("joins two ways through the graph; expected a straight line")
@@ -140,16 +138,6 @@ def _arithmetic(node: Node, inputs: Sequence[Value], opset: int) -> Value:
     return replace(x, layers=(*layers, layer))
 
 
-def _product(node: Node, left: Stream, right: Stream) -> Stream:
-    """x sigmoid(x), which has no operator of its own."""
-    short, long = sorted((left, right), key=lambda stream: len(stream.layers))
-    gate = long.layers[-1:] if long.layers[:-1] == short.layers else ()
-    if node.kind == "Mul" and gate and gate[0].options == {"function": "sigmoid"}:
-        silu = Layer("Activation", {}, {"function": "silu"}, node.name)
-        return replace(short, layers=(*short.layers, silu))
-    raise node.refused("joins two ways through the graph; expected a straight line")
-
-
 def _activation(node: Node, inputs: Sequence[Value], opset: int) -> Value:
     x, a = one_of(inputs), node.attributes
     function, *constants = ACTIVATIONS[node.kind](a, inputs)
@@ -179,6 +167,12 @@ def _clip(a: Mapping[str, Any], inputs: Sequence[Any]) -> tuple[Any, ...]:
     return "clip", *(e if g is None else g for g, e in zip(given, (-np.inf, np.inf), strict=True))
 
 
+def _swish(a: Mapping[str, Any], inputs: Sequence[Any]) -> tuple[Any, ...]:
+    if a.get("alpha", 1.0) != 1:
+        raise ValueError(f"alpha is {a['alpha']}, expected 1")
+    return ("silu",)
+
+
 ACTIVATIONS: dict[str, Callable[[Mapping[str, Any], Sequence[Any]], tuple[Any, ...]]] = {
     "Relu": lambda a, x: ("relu",),
     "Tanh": lambda a, x: ("tanh",),
@@ -199,6 +193,7 @@ ACTIVATIONS: dict[str, Callable[[Mapping[str, Any], Sequence[Any]], tuple[Any, .
     "HardSigmoid": lambda a, x: ("hard_sigmoid", a.get("alpha", 0.2), a.get("beta", 0.5)),
     "HardSwish": lambda a, x: ("hard_swish",),
     "Clip": _clip,
+    "Swish": _swish,
     "Gelu": lambda a, x: ("gelu_tanh" if a.get("approximate") == "tanh" else "gelu",),
 }
 
