@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from streamrnn.keys import Keys
-from streamrnn_server import binary, protocol
-from streamrnn_server.binary import HISTORY, NOT_SAMPLED
+from streamrnn_server import protocol
+from streamrnn_server.binary import NOT_SAMPLED
 from streamrnn_server.example import example
 from streamrnn_server.explanations import Explanations, explains
+from streamrnn_server.frames import Frames, Messages
 from streamrnn_server.overview import Overviews, Reader
 from streamrnn_server.pictures import on_the_wire
 from streamrnn_server.protocol import ACK_EVERY, WINDOW, ProtocolError, StreamInfo
@@ -33,11 +34,8 @@ from streamrnn_server.texts import Texts
 if TYPE_CHECKING:
     from streamrnn.streams.groups import Group, Result
 
-FRAME_BYTES = 1 << 15  # a frame ends there; ACK_EVERY of them in STALL_S is 52 kB/s, a slow link
-STALL_S = 10.0
+STALL_S = 10.0  # ACK_EVERY frames in that time are 52 kB/s: a slow link
 RESETS = 64  # kept for viewers that have not heard of them
-
-Messages = tuple[str | bytes, ...]
 
 
 class Viewer:
@@ -115,20 +113,18 @@ class Hub:
         self.rings = Rings(ring_bytes)
         self.viewers: set[Viewer] = set()
         self.frames = 0  # binary messages taken by all viewers
-        self.gaps = 0
         self.cut_off = 0  # viewers that did not acknowledge
         self._overviews = Overviews(epoch)
         self._groups: dict[int, _Group] = {}  # by its number in the pipeline
         self._streams: list[_Stream] = []  # by id
         self._ids: dict[str, int] = {}
-        self._pictures: dict[int, protocol.Picture] = {}  # the newest, by stream
         self._status = (0, "")
         self._texts = Texts()
         self._explanations = Explanations(undecided)
         self._reset_now = reset
         self._resets: deque[protocol.WasReset] = deque(maxlen=RESETS)
         self._reset_count = 0
-        self._forget()
+        self._frames = Frames(epoch, self.rings)
 
     # --- from the pipeline ----------------------------------------------------------------------
 
@@ -152,11 +148,11 @@ class Hub:
             id = self._ids[key]
             self._texts.read(id, self.rings[id].count - 1, state)
         self._explanations.answer()
-        self._forget()
+        self._frames.begin(self.now)
         if known.picture is not None:  # last: one that fails is counted, and the samples are out
             for key, picture in known.picture(batch).items():
                 id = self._id(key, known)
-                self._pictures[id] = on_the_wire(key, picture, id, self.rings[id].count - 1)
+                self._frames.pictures[id] = on_the_wire(key, picture, id, self.rings[id].count - 1)
 
     def last(self, key: str) -> int:
         """The number of a stream's newest sample, -1 if there is none."""
@@ -254,13 +250,18 @@ class Hub:
             viewer.waiting_since = clock
         return viewer.waiting_since is not None and clock - viewer.waiting_since > STALL_S
 
+    @property
+    def gaps(self) -> int:
+        """How many were announced."""
+        return self._frames.gaps
+
     # --- to viewers -----------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
         """Begin to hand out what is there at `now`."""
         self.now = now
         self._explanations.answer()
-        self._forget()
+        self._frames.begin(now)
 
     def take(self, viewer: Viewer) -> Messages:
         """What to send to a viewer next, all of it together; empty if there is nothing for now."""
@@ -282,7 +283,10 @@ class Hub:
             return asked
         if viewer.sent - viewer.acked >= WINDOW:
             return ()
-        messages = self._overview(viewer) or self._samples(viewer)
+        messages = self._overview(viewer)
+        if not messages:
+            place = viewer.cursors, viewer.history
+            messages, viewer.cursors, viewer.history = self._frames.next(*place)
         if messages:
             viewer.sent += 1
             self.frames += 1
@@ -312,77 +316,6 @@ class Hub:
         message = self._overviews.message(viewer.survey, self.now)
         viewer.survey = self._overviews.surveys
         return (message,) if message else ()
-
-    def _samples(self, viewer: Viewer) -> Messages:
-        built = None if viewer.history else self._frames.get(id(viewer.cursors))
-        if built is None:
-            built = self._build(viewer.cursors, viewer.history)
-            if not viewer.history:
-                self._frames[id(viewer.cursors)] = built
-        before, messages, viewer.cursors = built
-        if not messages:  # it has everything: from here on it can share with others
-            viewer.history = {}
-            watched = frozenset(viewer.cursors)
-            viewer.cursors = self._heads.setdefault(watched, viewer.cursors)
-        return messages
-
-    def _build(
-        self, cursors: dict[int, int], history: dict[int, int]
-    ) -> tuple[dict[int, int], Messages, dict[int, int]]:
-        """The next frame for a viewer at `cursors`, with the gaps before it, and where it is then.
-
-        The first part keeps `cursors` alive while its id names the frame.
-        """
-        gaps: list[str] = []
-        pictures: list[str] = []
-        chunks: list[bytes] = []
-        size = 0
-        untouched, served = {}, {}
-        for stream, cursor in cursors.items():
-            ring = self.rings[stream]
-            if cursor == ring.count:
-                served[stream] = cursor
-                continue
-            room = (FRAME_BYTES - size) // ring.dtype.itemsize
-            if chunks and room < 1:
-                untouched[stream] = cursor
-                continue
-            if cursor < ring.first:
-                gaps.append(protocol.encode(protocol.Gap(stream, cursor, ring.first - 1)))
-                cursor = ring.first
-            until = history.get(stream, 0)
-            flags = HISTORY if cursor < until else 0
-            stop = min(until if flags else ring.count, cursor + max(room, 1))
-            chunks.append(self._chunk(stream, cursor, stop, flags))
-            size += len(chunks[-1])
-            served[stream] = stop
-            if stop == ring.count and stream in self._pictures:
-                pictures.append(protocol.encode(self._pictures[stream]))
-        if not chunks:
-            return cursors, (), cursors
-        self.gaps += len(gaps)
-        frame = binary.encode_samples(self.epoch, self.now, chunks)
-        # Those left out come first the next time, so that none waits for ever.
-        return cursors, (*gaps, *pictures, frame), untouched | served
-
-    def _forget(self) -> None:
-        """Drop what viewers share only as long as nothing changes."""
-        self._chunks: dict[tuple[int, int, int, int], bytes] = {}
-        self._frames: dict[int, tuple[dict[int, int], Messages, dict[int, int]]] = {}
-        self._heads: dict[frozenset[int], dict[int, int]] = {}
-
-    def _chunk(self, stream: int, first: int, stop: int, flags: int) -> bytes:
-        key = (stream, first, stop, flags)
-        if key not in self._chunks:
-            ring = self.rings[stream]
-            rows = ring.read(first, stop)
-            arrived = ring.arrived if stop == ring.count and not flags else float("nan")
-            self._chunks[key] = binary.encode_chunk(
-                binary.Chunk(
-                    stream, first, rows["t"], rows["x"].T, rows["y"].T, rows["h"], arrived, flags
-                )
-            )
-        return self._chunks[key]
 
     # --- streams --------------------------------------------------------------------------------
 

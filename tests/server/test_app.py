@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 import pytest
-from streamrnn_server import app, binary, hub, live
+from streamrnn_server import app, binary, frames, hub, live
 from streamrnn_server import protocol as p
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
@@ -293,7 +293,7 @@ def test_a_viewer_whose_socket_stays_full_costs_little_and_is_cut_off(monkeypatc
             for _ in range(10):
                 await send(tx, *([{"stream": "a", "x": row}] * 100))
                 largest = max(largest, viewer.transport.get_write_buffer_size())
-            assert largest < live._ROOM + 2 * hub.FRAME_BYTES
+            assert largest < live._ROOM + 2 * frames.FRAME_BYTES
             monkeypatch.setattr(hub, "STALL_S", 0.0)
             while s.hub.viewers:
                 await send(tx, {"stream": "a", "x": row})

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamrnn_server import binary
 from streamrnn_server import protocol as p
-from streamrnn_server.hub import FRAME_BYTES, STALL_S
+from streamrnn_server.frames import FRAME_BYTES
+from streamrnn_server.hub import STALL_S
 from streamrnn_server.rings import LEAST
 
 from streamrnn.step import Output

@@ -13,7 +13,8 @@ from streamrnn_server.app import Settings
 from streamrnn_server.build import build, server_settings
 from streamrnn_server.config_sinks import AnySink
 from streamrnn_server.config_sources import TopicTable
-from streamrnn_server.hub import FRAME_BYTES, STALL_S
+from streamrnn_server.frames import FRAME_BYTES
+from streamrnn_server.hub import STALL_S
 from streamrnn_server.ingest import TOLD
 
 import streamrnn as srnn
