@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamrnn.kernels import channels, clock, cycle, door
+from streamrnn.kernels import calendar, channels, clock, cycle, door
 from streamrnn.kernels import forecast as kernel
 from streamrnn.kernels import rtrl as recurrences
 from streamrnn.kernels.jit import CFunction
@@ -48,7 +48,7 @@ class Explanation(NamedTuple):
     members      name -> (H,) its weight; "persistence" is one of them; they add up to 1
     parts        name -> (H,) what these features account for of the change, in the target's unit:
                  waves, lags, cycle, level, others (channels), curves; bounds is what keeping
-                 members within bounds took from their sum
+                 members within bounds took from their sum; cycle is also what the time tells
     lags (L, H)  weight of each of the last changes, newest first
     period       rows of the cycle that is used, 0: none
     error, persistence (H,)   running mean absolute errors of the forecasts, and of persistence
@@ -284,6 +284,8 @@ class Learner(OneStream):
             "curves": slice(level + 2 + B, None),
         }
         parts = {name: products[which].sum(axis=0) for name, which in groups.items()}
+        place = int(state["cycle"][cycle.ROWS] - 1) % self.horizon
+        parts["cycle"] += state["told"][calendar.WEIGHT] * state["told"][2 + place]
         change = state["now"][0] - state["channels"][self.target, channels.VALUE]
         return Explanation(
             change=change,

@@ -5,10 +5,12 @@ are the kernels' own.
 """
 
 import math
+from datetime import UTC, datetime
 
 import numpy as np
 
 from streamrnn import forecast as settings
+from streamrnn.kernels import calendar as D
 from streamrnn.kernels import channels as U
 from streamrnn.kernels import cycle as Y
 from streamrnn.kernels import error as E
@@ -220,6 +222,41 @@ class Width:
             self.size = min(usual, I.OUTLIER * miss)
 
 
+class Calendar:
+    """What usually changes by the time of the day; rows come steadily, or without times."""
+
+    def __init__(self, H):
+        self.usual, self.w, self.P = {}, np.zeros(H), np.full(H, D.VARIANCE)
+
+    @staticmethod
+    def part(t):
+        date = datetime.fromtimestamp(t, UTC)
+        seconds = 3600 * date.hour + 60 * date.minute + date.second + date.microsecond / 1e6
+        return date.weekday() >= 5, int(seconds * D.PARTS / D.DAY)
+
+    def observe(self, t, interval, change):
+        mean, n = self.usual.get(part := self.part(t - interval / 2), (0.0, 0))
+        rate = max(min(interval * D.PARTS / D.DAY, 1) / D.DAYS, 1 / (n + 1))
+        self.usual[part] = mean + rate * (change - mean), n + 1
+
+    def beyond(self, t, interval, said, miss):
+        """What it says beyond the others, who say `said`, (H,)."""
+        parts = [self.part(t + (i + 0.5) * interval) for i in range(len(said))]
+        found = np.zeros(len(said))
+        for i in range(len(said)):
+            if all(part in self.usual for part in parts[: i + 1]):
+                usual = sum(self.usual[part][0] for part in parts[: i + 1])
+                found[i] = clip(usual - said[i], D.APART * miss[i])
+        return found
+
+    def learn(self, i, beyond, missed, miss):
+        """The others missed the change at horizon i + 1 by `missed`."""
+        x, error = beyond / miss, clip((missed - self.w[i] * beyond) / miss, D.HUBER)
+        k = self.P[i] * x / (D.FORGETTING + x * self.P[i] * x)
+        self.w[i] = np.clip(self.w[i] + k * error, 0, 1)
+        self.P[i] = min((1 - k * x) * self.P[i] / D.FORGETTING, D.VARIANCE)
+
+
 class Waves:
     """The recurrences: what they make of the drive, and how that follows v and u."""
 
@@ -276,8 +313,10 @@ class Forecaster:
         self.mixtures = [Mixture(len(parts)) for _ in range(H)]
         self.miss, self.stayed = np.zeros(H), np.zeros(H)
         self.widths = [Width(h) for h in range(1, H + 1)]
+        self.calendar = Calendar(H)
 
-    def step(self, row):
+    def step(self, row, t=None, interval=None):
+        """t: the time of the row; interval: what is known of it from the rows before, None: none"""
         y, channel = row[self.target], self.channels[self.target]
         known = channel.n > 0
         if usable(y) and known:
@@ -304,9 +343,13 @@ class Forecaster:
             gains = [member.gain(f) for member in self.members]
         bound = K.CLIP * (channel.spread + channel.size)
         said = np.clip([unit * member.say(f) for member in self.members], -bound, bound)
-        said_of_width = {}
+        kept = {}
         if usable(y):
-            forecast, said_of_width = self.forecast(y, f, said, bound)
+            timed = interval is not None and interval <= D.LONGEST
+            if timed and self.rows and usable(self.rows[-1]["value"]):
+                limit = D.OUTLIER * (channel.spread + channel.size)
+                self.calendar.observe(t, interval, clip(channel.change, limit))
+            forecast, kept = self.forecast(y, f, said, bound, (t, interval, timed))
         elif known:
             last = self.rows[-1]["forecast"]
             forecast = np.concatenate([last[:, 1:], last[:, -1:]], axis=1)
@@ -314,9 +357,17 @@ class Forecaster:
             forecast = np.full((3, self.H), np.nan)
         origin = y if usable(y) else None
         self.rows.append(
-            {"y": origin, "unit": unit, "f": f, "k": gains, "said": said, "forecast": forecast}
+            {
+                "y": origin,
+                "value": y,
+                "unit": unit,
+                "f": f,
+                "k": gains,
+                "said": said,
+                "forecast": forecast,
+            }
             | {"by": (self.waves.by_v, self.waves.by_u)}
-            | said_of_width
+            | kept
         )
         return forecast
 
@@ -355,6 +406,9 @@ class Forecaster:
         self.mixtures[i].learn(then["said"][:, i], change, self.miss[i])
         if self.miss[i] == 0:
             return
+        if then["beyond"][i]:
+            missed = change - then["mixed"][i]
+            self.calendar.learn(i, then["beyond"][i], missed, self.miss[i])
         for member, k in zip(self.members, then["k"], strict=True):
             learned = then["unit"] * member.say(then["f"])[i]
             error = clip(change - learned, K.HUBER * self.miss[i]) / then["unit"]
@@ -399,20 +453,27 @@ class Forecaster:
         """The size of a change that is forecast, beside what changes usually."""
         return min(abs(change) / max(self.stayed[i], U.TINY), I.MANY) - 0.5
 
-    def forecast(self, y, f, said, bound):
-        """Mean, lower, upper (3, H), and what the widths are told and say."""
+    def forecast(self, y, f, said, bound, when):
+        """Mean, lower, upper (3, H), and what widths and calendar are told and say."""
         channel, level = self.channels[self.target], f[self.members[-1].which.stop - 1]
         usual = sum(width.size for width in self.widths)
         recent = min(self.miss.sum() / usual, I.MANY) - 1 if usual else 0.0
-        forecast, scales = np.zeros((3, self.H)), np.zeros(self.H)
+        forecast, scales, beyond = np.zeros((3, self.H)), np.zeros(self.H), np.zeros(self.H)
+        mixed = np.array(
+            [m.forecast(said[:, i], self.miss[i]) for i, m in enumerate(self.mixtures)]
+        )
+        t, interval, timed = when
+        if timed:
+            beyond = self.calendar.beyond(t, interval, mixed, self.miss)
         for i, width in enumerate(self.widths):
-            change = clip(self.mixtures[i].forecast(said[:, i], self.miss[i]), bound)
+            change = clip(mixed[i] + self.calendar.w[i] * beyond[i], bound)
             scales[i] = width.scale(np.array([level, self.changing(change, i), recent]))
             low, high = width.bounds(scales[i])
             if scales[i] == 0:
                 low, high = np.array([-1, 1]) * I.WIDE * channel.size * math.sqrt(i + 1)
             forecast[:, i] = y + change + np.array([0, low, high])
-        return forecast, {"level": level, "recent": recent, "scales": scales}
+        widths = {"level": level, "recent": recent, "scales": scales}
+        return forecast, widths | {"mixed": mixed, "beyond": beyond}
 
 
 def running_error(values, predictions):

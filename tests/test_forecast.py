@@ -110,6 +110,19 @@ def test_run_matches_naive(channels, target, horizon):
     np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("minutes", [60, 15])
+def test_run_matches_naive_with_times(minutes):
+    X, interval = awkward(1100, 1), 60 * minutes
+    t = 1.7e9 + interval * np.arange(len(X))
+    X[:, 0] += 30 * (t / 3600 % 24 > 16)
+    slow = naive.Forecaster()
+    expected = [slow.step(X[0])]
+    expected += [slow.step(x, at, interval) for x, at in zip(X[1:], t[1:], strict=True)]
+    actual = np.array(Forecaster().run(X, t)).transpose(1, 0, 2)
+    np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-9)  # as above
+    assert slow.calendar.w.max() > 0.05
+
+
 @pytest.mark.parametrize(("channels", "target", "horizon"), [(1, 0, 12), (3, 1, 5)])
 def test_run_matches_naive_with_rtrl(channels, target, horizon):
     X = awkward(700, channels)
@@ -382,6 +395,45 @@ def test_finds_a_cycle_and_foresees_it(period, length):
     assert forecaster.state["cycle"][cycle.PERIOD] % period == 0
     error, change = (abs(a - x[12:])[2000:] for a in (mean[:-12, 11], x[:-12]))
     assert error.mean() < 0.2 * change.mean()
+
+
+def test_times_tell_what_changes_at_this_hour():
+    """Before the week could be found as a cycle: 15 days, quarters of an hour from a Monday on."""
+    t = 1704067200 + 900.0 * np.arange(15 * 96)
+    hour, workday = t / 3600 % 24, t // 86400 % 7 != 2
+    workday &= t // 86400 % 7 != 3  # 1970 began on a Thursday
+    x = 50 * workday * np.exp(-(((hour - 13) / 3) ** 2))
+    x += np.random.default_rng(0).normal(size=len(t))
+    half, last = len(t) // 2, slice(None, -12)
+    became, errors = x[12:], []
+    for times in (t, None):
+        mean = Forecaster().run(x, times).mean[last, 11]
+        errors.append(abs(mean - became)[half:].mean())
+    assert errors[0] < 0.6 * errors[1]
+
+
+def test_with_times_steps_runs_and_banks_give_the_same_bits_whatever_comes():
+    t = 1.7e9 + 1800.0 * np.arange(900)
+    x = 30 * (t / 3600 % 24 > 16) + autoregression(900)
+    whole = np.array(Forecaster().run(x, t))
+    cut, stepped = Forecaster(), Forecaster()
+    assert np.array(cut.run(x[:600], t[:600])).tobytes() == whole[:, :600].tobytes()
+    bank = Bank(Forecaster())
+    for n in range(600):
+        ahead = np.array(stepped.step(x[n], t[n]))
+        keys, rows = ["a", "b"], np.array([[x[n]], [x[-n]]])
+        y = bank.step(keys, rows, np.array([t[n], t[n]]))
+        assert ahead.tobytes() == whole[:, n].tobytes() == y[0].tobytes()
+    copied = Forecaster()
+    copied.state = cut.state
+    assert np.array(copied.run(x[600:], t[600:])).tobytes() == whole[:, 600:].tobytes()
+
+
+def test_times_change_nothing_where_they_tell_nothing():
+    x = autoregression(800)
+    same = np.array(Forecaster().run(x))
+    for t in (np.full(800, np.nan), 86400.0 * np.arange(800), np.zeros(800)):
+        np.testing.assert_array_equal(np.array(Forecaster().run(x, t)), same)
 
 
 def test_prefers_the_week_to_the_day_where_they_differ():

@@ -12,7 +12,8 @@ TIME = 0  # of the newest row that had one, seconds
 INTERVAL = 1  # seconds between rows, usually
 ROWS = 2  # intervals it comes from
 STEADY = 3  # share of the last intervals that were like it
-SIZE = 4
+NOW = 4  # time of the row that comes, NaN where it is not known
+SIZE = 5
 
 RATE = 1 / 50
 LIKE = 0.25  # an interval is like another that differs by at most this share of it

@@ -14,10 +14,10 @@ import math
 
 import numpy as np
 
+from streamrnn.kernels import calendar, interval, mix, rls
 from streamrnn.kernels import channels as units
 from streamrnn.kernels import clock as clocks
 from streamrnn.kernels import cycle as cycles
-from streamrnn.kernels import interval, mix, rls
 from streamrnn.kernels.channels import (
     CHANGE,
     CHANNEL_SIZE,
@@ -64,6 +64,8 @@ FIELDS = (
     "change",  # (M, H) what members said of the newest row, then what they missed of it
     "now",  # (3, H) the newest forecast: mean, lower, upper
     "clock",  # (clocks.SIZE,) when rows come, see kernels/clock.py
+    "days",  # (calendar.SIZE,) what is usual at a time of the day, see kernels/calendar.py
+    "told",  # (2 + 2H, H) and how much that counts
 )
 (
     CHANNELS,
@@ -84,6 +86,8 @@ FIELDS = (
     CHANGES,
     NOW,
     CLOCK,
+    DAYS,
+    TOLD,
 ) = range(len(FIELDS))
 
 # rows of ahead
@@ -120,6 +124,8 @@ def shapes(C: int, H: int, R: int, L: int, spans: list[tuple[int, int]]) -> list
         (M, H),
         (3, H),
         (clocks.SIZE,),
+        (calendar.SIZE,),
+        (2 + 2 * H, H),
     ]
 
 
@@ -165,6 +171,7 @@ def begin(at, span, place, s):
         ahead[ORIGIN, h] = np.nan
         ahead[MISS, h] = ahead[STAYED, h] = 0.0
     interval.begin(part(s, at, WIDTH).reshape(-1, H))
+    calendar.begin(part(s, at, DAYS), part(s, at, TOLD).reshape(-1, H))
 
 
 @inner
@@ -215,6 +222,7 @@ def learn(at, span, place, s):
         for e in range(M):
             change[e, h] = said[then, e, h]
     mix.learn(M, change, ahead[TRUTH], ahead[MISS], part(s, at, MIX).reshape(-1, H))
+    told, timed = part(s, at, TOLD).reshape(-1, H), s[at[DAYS] + calendar.LEFT] > 0.0
     W, K, F = part(s, at, WEIGHTS), part(s, at, GAINS), part(s, at, FEATURES)
     d, u = W.size // H, F.size // H
     for h in range(H):
@@ -222,6 +230,8 @@ def learn(at, span, place, s):
         if not (miss > 0.0) or missing(truth):
             continue
         then = kept(h, place, H)
+        if timed:
+            calendar.learn(h, then, truth, miss, told)
         i, j = h * d, then * d
         for e in range(M):
             first, size = span[e, 0], span[e, 1] - span[e, 0]
@@ -314,6 +324,12 @@ def forecast(target, at, span, place, f, s, said):
             said[e, h] = clip(ahead[UNIT, 0] * rls.dot(W, i, f, span[e, 0], d), bound)
             i += d
     mix.forecast(M, said, ahead[MISS], part(s, at, MIX).reshape(-1, H), now[0])
+    clock, days, told = part(s, at, CLOCK), part(s, at, DAYS), part(s, at, TOLD).reshape(-1, H)
+    t = clock[clocks.NOW]
+    seconds = calendar.interval(t, clock)
+    if abs(t) <= calendar.LATEST:
+        calendar.observe(t, seconds, target[CHANGE], target[SPREAD] + target[STEP], days)
+    calendar.forecast(t, seconds, place, ahead[MISS], days, told, now[0])
     made, width = part(s, at, MADE).reshape(H, 2, H), part(s, at, WIDTH).reshape(-1, H)
     own, recent = f[span[-1, 1] - 1], interval.recent(ahead[MISS], width)
     width[interval.RECENT, place] = recent
@@ -384,9 +400,11 @@ def advance_one(target, sizes, span, at, turn, s, x):
 @inner
 def bridge(target, sizes, span, at, turn, blank, s, t):
     """Rows that are lacking before the one at time t pass as missing; blank (C,) is such a row."""
-    period = s[at[CYCLE] + cycles.PERIOD]
-    for _ in range(clocks.lacking(t, period, part(s, at, CLOCK))):
+    clock = part(s, at, CLOCK)
+    clock[clocks.NOW] = np.nan
+    for _ in range(clocks.lacking(t, s[at[CYCLE] + cycles.PERIOD], clock)):
         advance_one(target, sizes, span, at, turn, s, blank)
+    clock[clocks.NOW] = t
 
 
 @jit

@@ -117,7 +117,8 @@ def test_forecasts_and_detections_are_those_of_the_object(name, cls):
     source = Stream()
     (found,) = [getattr(source, name)(2, 1, 5).sink_to_list()]
     source.emit(batch(["a"] * 300, X))
-    assert np.array_equal(found[0].y, Bank(cls(2, 1, 5)).step(["a"] * 300, X), equal_nan=True)
+    expected = Bank(cls(2, 1, 5)).step(["a"] * 300, X, np.arange(300.0))
+    assert np.array_equal(found[0].y, expected, equal_nan=True)
 
 
 @pytest.mark.parametrize(("name", "cls"), [("forecast", Forecaster), ("detect", Detector)])
