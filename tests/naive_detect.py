@@ -255,7 +255,9 @@ class Watch:
 
 
 class Detector:
-    def __init__(self, channels=1, target=0, horizon=12):
+    def __init__(self, channels=1, target=0, horizon=12, *, interval=None):
+        """interval: seconds between rows, if they come with times."""
+        self.interval = interval
         self.forecaster, self.target = Forecaster(channels, target, horizon), target
         self.watches = [Watch() for _ in range(channels)]
         self.events = [(-math.inf, 0.0)]  # row and strength
@@ -291,6 +293,10 @@ class Detector:
             lasts = watch.lasting()
             if lasts:
                 drift = lasts, c
+            if self.interval and n < D.YOUNG_ROWS and n * self.interval < D.DAY_S:
+                strengths = [
+                    s if kind == W.ERROR else D.YOUNG * s for kind, s in enumerate(strengths)
+                ]
             if self.faded(self.t - 1) >= 1:
                 strengths = [
                     s if kind in (W.VALUE, W.ERROR) else 0 for kind, s in enumerate(strengths)

@@ -37,20 +37,27 @@ def at_an_end(T):
 
 
 @pytest.mark.parametrize(
-    ("channels", "target", "horizon", "ends"),
-    [(1, 0, 12, False), (3, 1, 5, False), (2, 0, 1, False), (1, 0, 12, True), (2, 1, 5, True)],
+    ("channels", "target", "horizon", "ends", "interval"),
+    [
+        (1, 0, 12, False, None),
+        (3, 1, 5, False, 60),
+        (2, 0, 1, False, None),
+        (1, 0, 12, True, 150),
+        (2, 1, 5, True, None),
+    ],
 )
-def test_run_matches_naive(channels, target, horizon, ends):
+def test_run_matches_naive(channels, target, horizon, ends, interval):
     X = awkward(900, channels)
     X[750:800, -1] = np.nan
     X[480:, 0] += 400.0
     if ends:
         X[:, 0] = at_an_end(900)
-    slow = naive.Detector(channels, target, horizon)
+    slow = naive.Detector(channels, target, horizon, interval=interval)
     with np.errstate(divide="ignore"):
         told = zip(*[slow.step(x) for x in X], strict=True)
     score, alarm, drift, reason, channel, forecast = told
-    result = Detector(channels, target, horizon).run(X)
+    t = None if interval is None else 1.7e9 + interval * np.arange(900)
+    result = Detector(channels, target, horizon).run(X, t)
     assert any(alarm) and (ends or any(drift))
     # float64; see test_forecast.py
     np.testing.assert_allclose(result.score, score, rtol=1e-9, atol=1e-9)
@@ -116,6 +123,16 @@ def test_at_most_one_alarm_a_week_where_nothing_happens(interval, weeks):
         )
         alarmed += Detector().run(x).alarm[86400 // interval :].sum()  # a day to learn
     assert alarmed <= (weeks - 1 / 7) * len(SENSORS)
+
+
+@pytest.mark.parametrize("interval", [1, 10, 60])
+def test_times_keep_the_first_day_quiet_though_much_is_new(interval):
+    alarmed, rows = np.zeros(2), 86_400 // interval
+    for number, sensor in enumerate(SENSORS.values()):
+        x = sensor(rows, interval, np.random.default_rng([number, interval]))
+        for n, t in enumerate((interval * np.arange(rows), None)):
+            alarmed[n] += Detector().run(x, t).alarm.sum()
+    assert alarmed[0] <= len(SENSORS) and alarmed[0] <= 0.6 * alarmed[1]
 
 
 def test_at_most_one_alarm_a_week_and_channel_where_nothing_happens():
