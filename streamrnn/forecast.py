@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamrnn.kernels import calendar, channels, clock, cycle, door
+from streamrnn.kernels import calendar, channels, clock, cycle, door, late
 from streamrnn.kernels import forecast as kernel
 from streamrnn.kernels import rtrl as recurrences
 from streamrnn.kernels.jit import CFunction
@@ -179,7 +179,7 @@ class Learner(OneStream):
         whole = np.where(kept, ago, -1).astype(np.int64)
         unit = states["ahead"][rows, kernel.UNIT, np.maximum(whole, 0)]
         whole[unit == 0] = -1  # there has been no such row
-        kernel.learn_labels(*self._plan[2:4], flat(states), rows, y, whole)
+        late.learn(*self._plan[2:4], flat(states), rows, y, whole)
         return whole
 
     def learn(self, value: float, t: float) -> None:
