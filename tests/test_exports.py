@@ -9,8 +9,8 @@ from safetensors.numpy import load_file
 
 from streamrnn.formats import FormatError
 from streamrnn.trained import from_onnx
+from tests.onnx_models import GATES, answer, cell, ends, graph, samples
 from tests.optional import need
-from tests.test_onnx import GATES, answer, cell, ends, graph, samples
 from tests.test_torch import ACTIVATIONS
 
 onnx = need("onnx", "reading ONNX")

@@ -8,8 +8,8 @@ import pytest
 
 from streamrnn.formats import FormatError
 from streamrnn.trained import from_onnx
+from tests.onnx_models import answer, samples
 from tests.optional import need
-from tests.test_onnx import answer, samples
 
 onnx = need("onnx", "reading ONNX")
 VECTORS = Path(__file__).parent / "vectors"

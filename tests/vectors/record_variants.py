@@ -8,7 +8,8 @@ A part of Y for each, in one file; models and X are made anew from their seeds.
 import onnxruntime
 from safetensors.numpy import save_file
 
-from tests.test_onnx import PART, VARIANTS, VECTORS, answer, cell, samples
+from tests.onnx_models import answer, cell, samples
+from tests.test_onnx import PART, VARIANTS, VECTORS
 
 if __name__ == "__main__":
     X = samples()
