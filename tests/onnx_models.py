@@ -4,12 +4,12 @@ import numpy as np
 
 from tests.optional import need
 
-onnx = need("onnx", "reading ONNX")
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 
 
 def graph(nodes, constants, inputs=(("X", ["T", 1, 3]),), outputs=("Y",), opset=22):
     """A model of `nodes` (op, inputs, outputs, attributes)."""
+    onnx = need("onnx", "reading ONNX")
     value = onnx.helper.make_tensor_value_info
     made = [onnx.helper.make_node(op, i, o, name=o[-1], **a) for op, i, o, a in nodes]
     arrays = [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()]
