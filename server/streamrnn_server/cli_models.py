@@ -93,6 +93,10 @@ def convert(
         _fail(f"{target}: no such folder as {target.parent}")
     network = _read(source, forward, nonlinearity, tokens)
     if check and not _agrees(network, *check, tolerance):
+        if mean or std or out_mean or out_std:
+            err.print(
+                "X and Y are in the units that the file's network has, before --mean and such"
+            )
         raise typer.Exit(1)
     _scale(network, {"mean": mean, "std": std, "out_mean": out_mean, "out_std": out_std})
     if not windowed and (why := _unstreamable(network)):

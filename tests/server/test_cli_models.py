@@ -98,6 +98,9 @@ def test_converted_with_means_it_takes_and_gives_raw_units(recorded):
     X, Y = np.load("gru_X.npy")[:50], np.load("gru_Y.npy")[:50]
     given = srnn.load("model.safetensors").run(X * [5, 10, 2] + [20, 1000, -3])
     np.testing.assert_allclose(given, Y * 5 + 20, atol=2e-4)  # 1000 carries 6e-5, of a std of 10
+    np.save("gru_Y.npy", np.load("gru_Y.npy") * 5 + 20)
+    code, text = run(*source, *scaled, *check)
+    assert code == 1 and "X and Y are in the units that the file's network has, before" in text
     code, text = run(*source, "--mean", "20,x")
     assert code == 1 and "--mean 20,x: expected numbers with commas between, as --mean 20" in text
     code, text = run(*source, "--mean", "1,2")

@@ -51,12 +51,12 @@ function drawSensor(scene: Scene): void {
   );
 
   const [lower, upper] = [output(fan?.lower[0]), output(fan?.upper[0])];
-  const band = Number.isFinite(lower) ? `90\u202f% ${text(lower)} to ${text(upper)}` : "";
+  const band = Number.isFinite(lower) ? ` \u00b7 90\u202f% ${text(lower)} to ${text(upper)}` : "";
   figure(
     "next",
     fan === undefined ? null : text(output(fan.mean[0])),
     unit,
-    `next step \u00b7 ${band}`,
+    `next step${band}`,
     "forecast of the next sample, and the interval that should hold 90 of 100 samples",
   );
 
