@@ -263,11 +263,12 @@ class Detector:
         self.events = [(-math.inf, 0.0)]  # row and strength
         self.t = 0
 
-    def step(self, row):
-        """(score, alarm, drift, reason code, channel, forecast (3, H))."""
+    def step(self, row, t=None):
+        """(score, alarm, drift, reason code, channel, forecast (3, H)); t: the time of the row."""
         self.t += 1
         verdict = self.judge(row)
-        return *verdict, self.forecaster.step(row)
+        interval = self.interval if self.t > 1 else None  # as it is known from the rows before
+        return *verdict, self.forecaster.step(row, t, interval)
 
     def faded(self, t):
         """How strong the last event still counts in row t."""

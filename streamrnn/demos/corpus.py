@@ -31,10 +31,15 @@ def modules() -> dict[str, Path]:
         folders[:] = [f for f in folders if f.isidentifier() and f not in OTHERS | TABLES]
         parts = Path(folder).relative_to(root).parts
         for file in files:
-            if file.endswith(".py") and file not in TABLES and not file.startswith("_sysconfig"):
+            if worth_reading(file):
                 name = ".".join((*parts, file)).removesuffix(".py").removesuffix(".__init__")
                 found[name] = Path(folder, file)
     return dict(sorted(found.items()))
+
+
+def worth_reading(file: str) -> bool:
+    """Whether a file of this name is source code that somebody wrote."""
+    return file.endswith(".py") and file not in TABLES and not file.startswith("_sysconfig")
 
 
 def held_out(module: str) -> bool:
