@@ -1,4 +1,4 @@
-"""A batch cut into events of a group's graph, so that who watches a stream sees it in between."""
+"""A batch cut into events of a group's graph: not too much state at once, and looks in between."""
 
 from collections.abc import Collection, Iterator
 
@@ -9,10 +9,8 @@ from streamrnn.keys import Keys, repeats
 from streamrnn.streams.batch import Batch
 from streamrnn.streams.groups import Group
 
-COPY_BYTES = (
-    16 << 20
-)  # each look at a watched stream's hidden units copies its state: so much at most
-ROUNDS = 64  # of them in one tick
+COPY_BYTES = 32 << 20  # of states that one event copies at most; and that all looks copy
+ROUNDS = 64  # looks at the hidden units of a watched stream in one tick
 
 
 def events(
@@ -20,15 +18,18 @@ def events(
 ) -> Iterator[tuple[NDArray[np.int64] | slice, Batch]]:
     """Which samples of the batch come next, and they; each stream's in order.
 
-    Where a watched stream repeats, it goes in rounds, all others in the first one.
+    Where a watched stream repeats, it goes in rounds, all others in the first one. Where there is
+    too much state, all samples of a stream are in one event of each round.
     """
-    keys = Keys.of(batch.keys)
-    rounds = _rounds(keys, group.bank.model.layout.itemsize, watched)
-    if rounds is None:
+    size = group.bank.model.layout.itemsize
+    keys, streams = Keys.of(batch.keys), max(1, COPY_BYTES // size)
+    rounds = _rounds(keys, size, watched)
+    if rounds is None and len(keys.names) <= streams:
         yield slice(None), batch._replace(keys=keys)
         return
-    order = np.argsort(rounds, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(rounds[order])) + 1):
+    part = keys.numbers // streams + (0 if rounds is None else rounds * len(keys.names))
+    order = np.argsort(part, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(part[order])) + 1):
         yield rows, batch._replace(keys=keys.rows(rows), t=batch.t[rows], x=batch.x[rows])
 
 
