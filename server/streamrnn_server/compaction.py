@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
+from threading import Event
 from typing import NamedTuple
 
 import numpy as np
@@ -55,10 +56,10 @@ class Log(NamedTuple):
     by_group: dict[int, list[tuple[float, Columns]]]  # arrived, columns
 
 
-def turn(journal: Journal, boundary: int) -> Change | None:
+def turn(journal: Journal, boundary: int, stop: Event) -> Change | None:
     """What moves the oldest part of the log, up to row `boundary`, to chunks; None: nothing is.
 
-    Reads only; may run in any thread.
+    Reads only; may run in any thread. Once `stop` is set it gives up: the log still holds it all.
     """
     db = journal.read()
     try:
@@ -74,7 +75,8 @@ def turn(journal: Journal, boundary: int) -> Change | None:
             begin = time.perf_counter()
             for stream, own in _by_stream(joined):
                 # As much rest as work: else it would keep the interpreter from what comes in.
-                time.sleep(time.perf_counter() - begin)
+                if stop.wait(time.perf_counter() - begin):
+                    return None
                 begin = time.perf_counter()
                 kind = journal.kinds[group]
                 first, old = _small_end(db, kind, stream, group, len(own.t))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ class Recorder:
         self._aging_thread = ThreadPoolExecutor(1, "aging")
         self._aging: Future[None] | None = None
         self._beats = 0
-        self._closing = False
+        self._closing = Event()
         pipeline.commit_by(journal.write, self.between, self._begin_anew)
 
     def recover(self) -> Recovered:
@@ -117,7 +118,7 @@ class Recorder:
     def _age(self, drops: bool) -> None:
         """What no start needs to fold any more becomes chunks; what is too old or too much goes."""
         try:
-            while not self._closing and (change := turn(self.journal, self._covered)) is not None:
+            while change := turn(self.journal, self._covered, self._closing):
                 self.journal.in_thread(change).result()
             if drops and (change := drop(self.journal, self.keep_days, self.keep_bytes)):
                 self.journal.in_thread(change).result()
@@ -135,7 +136,7 @@ class Recorder:
 
     def close(self) -> None:
         """Leave a snapshot for a quick start, unless nothing came since the last; close all."""
-        self._closing = True
+        self._closing.set()
         if self.journal.last > self._covered:
             self.snapshot()
         self._abandon()

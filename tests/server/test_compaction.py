@@ -6,6 +6,7 @@ import random
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from tests.server.test_journal import Run, by_key, drawn, rules, uninterrupted
 
 def turn(run):
     """Let all of the log become chunks."""
-    while (change := compaction.turn(run.journal, run.journal.last)) is not None:
+    while (change := compaction.turn(run.journal, run.journal.last, Event())) is not None:
         run.journal.in_thread(change).result()
 
 
@@ -121,6 +122,33 @@ def test_chunks_grow_however_few_samples_leave_the_log_at_once(tmp_path):
         sizes = [n for (n,) in db.execute("SELECT n FROM chunks ORDER BY first")]
     assert sizes == [32, 16, 8, 4, 2, 1]
     assert recorded(run) == {"a": [sample[1:] for sample in told_of]}
+    run.die()
+
+
+def test_a_stop_does_not_wait_until_the_log_is_turned_over(tmp_path, monkeypatch):
+    run = Run(tmp_path)
+    samples = drawn(100)
+    run.take(samples)
+    run.recorder.snapshot()
+    run.recorder._written.result()
+    begun, turned, by_stream = Event(), [], compaction._by_stream
+
+    def stopped_meanwhile(part):
+        for stream, own in by_stream(part):
+            turned.append(stream)
+            begun.set()
+            run.recorder._closing.wait(60)
+            yield stream, own
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compaction, "_by_stream", stopped_meanwhile)
+        run.recorder.beat()
+        assert begun.wait(60)
+        run.stop()
+    assert len(turned) == 1  # of four streams
+    run = Run(tmp_path)
+    turn(run)
+    assert recorded(run) == told(samples)
     run.die()
 
 
