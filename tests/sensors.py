@@ -9,10 +9,25 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.test_forecast import autoregression, daily
-
 Array = NDArray[np.float64]
 Random = np.random.Generator
+
+
+def autoregression(T: int, phi: float = 0.9, seed: int = 0) -> Array:
+    noise = np.random.default_rng(seed).normal(size=T)
+    x = np.zeros(T)
+    for t in range(1, T):
+        x[t] = phi * x[t - 1] + noise[t]
+    return x
+
+
+def daily(T: int) -> Array:
+    """A day of 96 rows, quieter on two days of seven, with slow noise; and what drives it."""
+    t = np.arange(T)
+    drive = np.sin(2 * np.pi * t / 96)
+    week = np.where(t // 96 % 7 < 5, 1.0, 0.5)
+    noise = np.random.default_rng(3).normal(size=T)
+    return np.stack([50 + 10 * week * drive + autoregression(T, 0.95, 4), drive + 0.1 * noise], 1)
 
 
 def wave(T: int) -> Array:

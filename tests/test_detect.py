@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from streamrnn.bank import Bank
 from streamrnn.detect import Detector
 from tests import naive_detect as naive
+from tests.rough import awkward, hostile
 from tests.sensors import PLAIN, SENSORS, wave
-from tests.test_forecast import awkward, hostile
 
 OUTSIDE, MISSED, SHIFT = "outside the range seen", "forecast missed", "level shift"
 CHANGED, FROZEN, DROPPED = "change of variance", "frozen", "drop-out"

@@ -1,9 +1,8 @@
-"""The forecaster: what it computes, what it learns, and that nothing throws it off."""
+"""The forecaster: what it computes, what it does with what is missing, and its state."""
 
 import copy
 import pickle
 import re
-from functools import partial
 
 import numpy as np
 import pytest
@@ -14,13 +13,12 @@ from streamrnn.bank import Bank
 from streamrnn.detect import Detector
 from streamrnn.evaluate import progressive
 from streamrnn.forecast import LAGS, PERIODS, Forecaster
-from streamrnn.kernels import cycle, rls, rtrl
+from streamrnn.kernels import cycle, rtrl
 from streamrnn.kernels import forecast as kernel
 from streamrnn.streams.identity import identity
 from tests import naive_forecast as naive
-from tests.bench.intervals import honesty
-from tests.kernels.test_rls import square
-from tests.recordings import lag_ratio, office, road, server, weather
+from tests.rough import awkward
+from tests.sensors import autoregression
 
 
 def tuning(*args, **options):
@@ -31,70 +29,9 @@ def tuning(*args, **options):
 LEARNERS = [Forecaster, tuning, Detector]
 
 
-def autoregression(T, phi=0.9, seed=0):
-    noise = np.random.default_rng(seed).normal(size=T)
-    x = np.zeros(T)
-    for t in range(1, T):
-        x[t] = phi * x[t - 1] + noise[t]
-    return x
-
-
-def awkward(T, C, seed=0):
-    """Waves on a walk, with gaps in channels and rows, a spike, a frozen stretch, a late start."""
-    random = np.random.default_rng(seed)
-    X = np.cumsum(random.normal(size=(T, C)), axis=0)
-    X += 10 * np.sin(np.arange(T) / 7)[:, None]
-    X[random.random((T, C)) < 0.05] = np.nan
-    X[:3] = X[T // 3 : T // 3 + 30] = np.nan
-    X[T // 2] = 1e9
-    X[2 * T // 3 : 2 * T // 3 + 60] = 5.0
-    return X
-
-
 def newest_features(learner):
     state = learner.state
     return state["F"][(int(state["cycle"][cycle.ROWS]) - 1) % learner.horizon]
-
-
-def hostile(T, C, seed=0):
-    """Stretches of every kind of input that has broken a filter somewhere."""
-    random = np.random.default_rng(seed)
-    X = np.empty((T, C))
-    t = 0
-    while t < T:
-        n = int(random.integers(1, 400))
-        rows, shape = np.arange(n)[:, None], (n, C)
-        kind = random.integers(12)
-        if kind == 0:  # spikes
-            part = random.normal(size=shape)
-            part[random.random(shape) < 0.05] = 1e30
-        elif kind == 1:  # constants of any size
-            part = np.full(shape, random.normal() * 10 ** random.uniform(-20, 20))
-        elif kind == 2:  # alternating extremes
-            part = np.where(rows % 2, 1e30, -1e30) * np.ones(shape)
-        elif kind == 3:
-            part = np.full(shape, np.nan)
-        elif kind == 4:
-            part = random.normal(size=shape)
-            part[random.random(shape) < 0.1] = np.inf
-            part[random.random(shape) < 0.1] = -np.inf
-        elif kind == 5:  # a walk of denormal steps
-            part = np.cumsum(random.normal(size=shape) * 1e-308, axis=0)
-        elif kind == 6:  # any float there is
-            part = 10 ** random.uniform(-310, 308, shape) * random.choice([-1, 1], shape)
-        elif kind == 7:  # growth without end
-            part = np.exp(rows / 3) * np.ones(shape)
-        elif kind == 8:  # the largest values that count
-            part = 1e100 * random.choice([-1.0, 1.0], shape)
-        elif kind == 9:  # the smallest, among zeros
-            part = 1e-300 * random.normal(size=shape) * random.integers(2, size=shape)
-        elif kind == 10:  # now and then of a scale 1e12 times another
-            part = random.normal(size=shape) * 1e12 ** (rows // 40 % 4 - 1.0)
-        else:  # harmless
-            part = np.sin(rows / 5) + 0.1 * random.normal(size=shape)
-        X[t : t + n] = part[: T - t]
-        t += n
-    return X
 
 
 # what it computes
@@ -201,6 +138,30 @@ def test_a_bank_gives_each_stream_the_bits_it_has_alone(learner, keys, move):
         assert alone.state.tobytes() == bank[key].tobytes()
 
 
+def test_with_times_steps_runs_and_banks_give_the_same_bits_whatever_comes():
+    t = 1.7e9 + 1800.0 * np.arange(900)
+    x = 30 * (t / 3600 % 24 > 16) + autoregression(900)
+    whole = np.array(Forecaster().run(x, t))
+    cut, stepped = Forecaster(), Forecaster()
+    assert np.array(cut.run(x[:600], t[:600])).tobytes() == whole[:, :600].tobytes()
+    bank = Bank(Forecaster())
+    for n in range(600):
+        ahead = np.array(stepped.step(x[n], t[n]))
+        keys, rows = ["a", "b"], np.array([[x[n]], [x[-n]]])
+        y = bank.step(keys, rows, np.array([t[n], t[n]]))
+        assert ahead.tobytes() == whole[:, n].tobytes() == y[0].tobytes()
+    copied = Forecaster()
+    copied.state = cut.state
+    assert np.array(copied.run(x[600:], t[600:])).tobytes() == whole[:, 600:].tobytes()
+
+
+def test_times_change_nothing_where_they_tell_nothing():
+    x = autoregression(800)
+    same = np.array(Forecaster().run(x))
+    for t in (np.full(800, np.nan), 86400.0 * np.arange(800), np.zeros(800)):
+        np.testing.assert_array_equal(np.array(Forecaster().run(x, t)), same)
+
+
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_replacing_the_future_changes_nothing_before_it(learner):
     X = awkward(600, 2)
@@ -266,302 +227,6 @@ def test_what_no_sensor_measures_counts_as_missing(strange):
     X = awkward(400, 2)
     other = np.where(np.isnan(X), strange, X)
     assert columns(Forecaster(2).run(other)).tobytes() == columns(Forecaster(2).run(X)).tobytes()
-
-
-# that nothing throws it off
-
-
-def covariances(learner):
-    """The covariance of each member's weights, (d, d) each."""
-    R, L, B = len(PERIODS), LAGS - 2 * (learner.channels - 1), learner.channels - 1
-    sizes = [end - begin for begin, end in kernel.spans(R, L, B)]
-    parts = np.split(learner.state["P"], np.cumsum([rls.size(d) for d in sizes])[:-1])
-    return [square(part, d) for part, d in zip(parts, sizes, strict=True)]
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_hostile_input_leaves_everything_finite_and_is_recovered_from(channels):
-    detector = Detector(channels)
-    detector.step(np.zeros(channels))
-    result = detector.run(hostile(200_000, channels))
-    assert np.isfinite(result.forecast).all()
-    assert ((result.score >= 0) & (result.score <= 1)).all()
-    state = detector.state
-    for name in set(state.dtype.names) - {"now", "made", "ahead", "clock"}:
-        assert np.isfinite(state[name]).all(), name
-    for P in covariances(detector):
-        assert np.linalg.eigvalsh(P)[0] > 0
-    X = 20 + np.sin(np.arange(6000) / 10)[:, None] + np.zeros(channels)
-    X += 0.01 * np.random.default_rng(1).normal(size=X.shape)
-    after = detector.run(X).forecast
-    late, y = slice(5000, 5900), X[5001:5901, 0]
-    assert abs(after.mean[late, 0] - y).mean() < 0.3 * abs(np.diff(X[5000:5901, 0])).mean()
-    inside = (after.lower[late, 0] <= y) & (y <= after.upper[late, 0])
-    assert 0.8 < inside.mean() < 0.97
-
-
-def test_hostile_input_leaves_what_rtrl_learns_within_bounds():
-    forecaster = tuning()
-    forecaster.step(0.0)
-    assert np.isfinite(forecaster.run(hostile(200_000, 1))).all()
-    state = forecaster.state
-    for name in set(state.dtype.names) - {"now", "made", "ahead", "clock"}:
-        assert np.isfinite(state[name]).all(), name
-    speeds = state["speeds"].T
-    assert (rtrl.LOWEST <= speeds).all() and (speeds <= rtrl.HIGHEST).all()
-    assert progressive(forecaster, np.sin(np.arange(6000) / 10), skip=5000)[0] < 0.3
-
-
-@pytest.mark.parametrize("beyond", [0.1, -0.1])
-def test_rtrl_keeps_speeds_within_bounds(beyond):
-    forecaster = tuning()
-    forecaster.run(autoregression(500))
-    state, bounds = forecaster.state, np.array([rtrl.LOWEST, rtrl.HIGHEST][beyond > 0])[:, None]
-    state["speeds"] = bounds + beyond
-    forecaster.state = state
-    forecaster.step(0.0)
-    expected = np.broadcast_to(bounds, state["speeds"].shape)
-    # a step of its own inwards
-    np.testing.assert_allclose(forecaster.state["speeds"], expected, rtol=0, atol=rtrl.RATE)
-
-
-@pytest.mark.parametrize("row", [0, 5, 500])
-def test_one_spike_of_1e30_is_forgotten(row):
-    X = 20 + np.sin(np.arange(2000) / 10)
-    X[row] = 1e30
-    spiked, clean = progressive(Forecaster(), X, skip=1000), progressive(Forecaster(), X[row + 1 :])
-    assert spiked[0] < 0.05 and spiked[11] < 0.1
-    assert clean[0] < 0.05
-
-
-def test_a_level_shift_costs_tens_of_rows():
-    x = autoregression(3000)
-    x[2000:] += 200
-    mean = Forecaster().run(x).mean[:, 0]
-    error = abs(mean[:-1] - x[1:])
-    assert error[2030:2100].mean() < 1.3 * error[1500:1999].mean()
-
-
-def test_a_constant_is_forecast_exactly():
-    ahead = Forecaster().run(np.full(1000, 7.25))
-    assert (np.array(ahead) == 7.25).all()
-
-
-# what it learns
-
-
-STREAMS = {
-    "temperature": lambda: weather("temp"),
-    "wind": lambda: weather("wind_speed"),
-    "office": office,
-    "daily": lambda: daily(5000),
-    "autoregression": lambda: autoregression(5000)[:, None],
-}
-
-
-def daily(T):
-    """A day of 96 rows, quieter on two days of seven, with slow noise; and what drives it."""
-    t = np.arange(T)
-    drive = np.sin(2 * np.pi * t / 96)
-    week = np.where(t // 96 % 7 < 5, 1.0, 0.5)
-    noise = np.random.default_rng(3).normal(size=T)
-    return np.stack([50 + 10 * week * drive + autoregression(T, 0.95, 4), drive + 0.1 * noise], 1)
-
-
-def test_is_better_than_least_squares_on_lags_and_nowhere_worse_than_persistence():
-    beside = []
-    for make in STREAMS.values():
-        X = make()
-        ours = progressive(Forecaster(X.shape[1]), X)
-        assert (ours < 1.0).all()
-        beside.append([ours[0] / lag_ratio(X, 1), ours[11] / lag_ratio(X, 12)])
-    # an autoregression asks for no more than 24 lags: there our shorter memory costs a little
-    assert np.max(beside) < 1.05
-    assert (np.exp(np.log(beside).mean(axis=0)) < [0.98, 0.95]).all(), beside
-
-
-def test_is_persistence_where_nothing_can_be_learned():
-    walk = np.cumsum(np.random.default_rng(0).normal(size=10_000))
-    assert (progressive(Forecaster(), walk) < 1.02).all()
-
-
-@pytest.mark.parametrize(("period", "length"), [(24, 4000), (96, 6000), (131, 6000)])
-def test_finds_a_cycle_and_foresees_it(period, length):
-    shape = np.random.default_rng(7).normal(size=period).cumsum()  # no wave describes it
-    x = np.resize(shape - np.linspace(0, shape[-1], period), length)
-    x += np.random.default_rng(8).normal(size=length) * 0.1
-    forecaster = Forecaster()
-    mean = forecaster.run(x).mean
-    assert forecaster.state["cycle"][cycle.PERIOD] % period == 0
-    error, change = (abs(a - x[12:])[2000:] for a in (mean[:-12, 11], x[:-12]))
-    assert error.mean() < 0.2 * change.mean()
-
-
-def test_times_tell_what_changes_at_this_hour():
-    """Before the week could be found as a cycle: 15 days, quarters of an hour from a Monday on."""
-    t = 1704067200 + 900.0 * np.arange(15 * 96)
-    hour, workday = t / 3600 % 24, t // 86400 % 7 != 2
-    workday &= t // 86400 % 7 != 3  # 1970 began on a Thursday
-    x = 50 * workday * np.exp(-(((hour - 13) / 3) ** 2))
-    x += np.random.default_rng(0).normal(size=len(t))
-    half, last = len(t) // 2, slice(None, -12)
-    became, errors = x[12:], []
-    for times in (t, None):
-        mean = Forecaster().run(x, times).mean[last, 11]
-        errors.append(abs(mean - became)[half:].mean())
-    assert errors[0] < 0.6 * errors[1]
-
-
-def test_with_times_steps_runs_and_banks_give_the_same_bits_whatever_comes():
-    t = 1.7e9 + 1800.0 * np.arange(900)
-    x = 30 * (t / 3600 % 24 > 16) + autoregression(900)
-    whole = np.array(Forecaster().run(x, t))
-    cut, stepped = Forecaster(), Forecaster()
-    assert np.array(cut.run(x[:600], t[:600])).tobytes() == whole[:, :600].tobytes()
-    bank = Bank(Forecaster())
-    for n in range(600):
-        ahead = np.array(stepped.step(x[n], t[n]))
-        keys, rows = ["a", "b"], np.array([[x[n]], [x[-n]]])
-        y = bank.step(keys, rows, np.array([t[n], t[n]]))
-        assert ahead.tobytes() == whole[:, n].tobytes() == y[0].tobytes()
-    copied = Forecaster()
-    copied.state = cut.state
-    assert np.array(copied.run(x[600:], t[600:])).tobytes() == whole[:, 600:].tobytes()
-
-
-def test_times_change_nothing_where_they_tell_nothing():
-    x = autoregression(800)
-    same = np.array(Forecaster().run(x))
-    for t in (np.full(800, np.nan), 86400.0 * np.arange(800), np.zeros(800)):
-        np.testing.assert_array_equal(np.array(Forecaster().run(x, t)), same)
-
-
-def test_prefers_the_week_to_the_day_where_they_differ():
-    t = np.arange(6000)
-    x = np.where(t // 24 % 7 < 5, 10.0, 1.0) * np.sin(2 * np.pi * t / 24)
-    x += np.random.default_rng(0).normal(size=t.size)
-    forecaster = Forecaster()
-    forecaster.run(x)
-    assert forecaster.state["cycle"][cycle.PERIOD] == 168
-
-
-def test_finds_no_cycle_in_a_walk():
-    forecaster = Forecaster()
-    forecaster.run(np.cumsum(np.random.default_rng(0).normal(size=5000)))
-    assert forecaster.state["cycle"][cycle.PERIOD] == 0
-
-
-def test_learns_from_the_other_channels():
-    x = np.random.default_rng(0).normal(size=3001)
-    echo = np.stack([x[:-1], x[1:]], axis=1)  # the second channel is the first, one row ahead
-    assert progressive(Forecaster(2), echo)[0] < 0.1
-
-
-@pytest.mark.parametrize("kind", ["normal", "heavy tails", "skewed", "changing"])
-def test_the_interval_covers_90_percent(kind):
-    random = np.random.default_rng(5)
-    T = 6000
-    noise = {
-        "normal": random.normal(size=T),
-        "heavy tails": random.standard_t(2, size=T),
-        "skewed": random.exponential(size=T),
-        "changing": random.normal(size=T) * np.exp(np.sin(np.arange(T) / 300)),
-    }[kind]
-    x = 10 + noise
-    for t in range(1, T):
-        x[t] += 0.8 * (x[t - 1] - 10)
-    ahead = Forecaster().run(x)
-    assert (ahead.lower <= ahead.mean).all() and (ahead.mean <= ahead.upper).all()
-    for h in range(1, 13):
-        lower, y, upper = ahead.lower[3000:-h, h - 1], x[3000 + h :], ahead.upper[3000:-h, h - 1]
-        assert 0.88 < ((lower <= y) & (y <= upper)).mean() < 0.92
-        assert 0.03 < (y < lower).mean() < 0.07
-
-
-@pytest.mark.parametrize("recording", [office, road, server, partial(weather, "wind_speed")])
-def test_the_interval_scores_no_worse_than_quantiles_of_all_errors(recording):
-    found = honesty(recording())
-    assert found.score.mean() < 1.0 and found.score.max() < 1.01
-    assert 0.88 < found.inside.min() and found.inside.max() < 0.92
-    assert 0.80 < found.least.min() and found.most.max() < 0.97
-
-
-@pytest.mark.parametrize("follows", ["level", "change"])
-def test_the_interval_is_wide_where_errors_are_expected_to_be_large(follows):
-    """Twice as wide there, for errors four times as large."""
-    random, x, large = np.random.default_rng(3), np.zeros(6000), np.zeros(6000, bool)
-    for t in range(1, len(x)):
-        if follows == "level":
-            large[t] = x[t - 1] > 0
-            x[t] = 0.95 * x[t - 1] + (1.0 if large[t] else 0.25) * random.normal()
-        else:
-            large[t] = t % 20 < 3  # where the stream climbs, or falls
-            x[t] = x[t - 1] + (5 if t // 20 % 2 else -5) * large[t]
-            x[t] += (1.0 if large[t] else 0.25) * random.normal()
-    ahead = Forecaster().run(x)
-    width = (ahead.upper - ahead.lower)[3000:-1, 0]
-    assert width[large[3001:]].mean() > 2 * width[~large[3001:]].mean()
-
-
-# what it says of itself
-
-
-def test_explains_its_forecast_to_the_last_part():
-    X = weather("temp")[:3000]
-    forecaster = Forecaster(8)
-    ahead = forecaster.run(X).mean[-1]
-    why = forecaster.explain()
-    assert list(why.parts) == ["waves", "lags", "cycle", "level", "others", "curves", "bounds"]
-    np.testing.assert_array_equal(why.change, ahead - X[-1, 0])
-    # 24 products each; nothing was clipped in this row
-    np.testing.assert_allclose(why.parts["bounds"], 0, atol=1e-9)
-    np.testing.assert_allclose(sum(why.parts.values()), why.change, rtol=1e-9)
-    np.testing.assert_allclose(sum(why.members.values()), np.ones(12), rtol=1e-12)
-    assert list(why.members)[-1] == "persistence" and why.lags.shape == (LAGS - 14, 12)
-
-
-def test_explains_what_bounds_took_from_its_forecast():
-    k = np.arange(300.0)[:, None]
-    x = 20 + 5 * np.sin(k / 9) + 0.3 * np.sin(7 * k)  # so regular that members differ by too much
-    forecaster = Forecaster()
-    ahead = forecaster.run(x).mean[-1]
-    why = forecaster.explain()
-    assert abs(why.parts["bounds"]).max() > 0.01
-    np.testing.assert_array_equal(why.change, ahead - x[-1, 0])
-    np.testing.assert_allclose(sum(why.parts.values()), why.change, rtol=1e-9)
-
-
-def test_explains_a_stream_in_a_bank():
-    X = weather("temp")[:1500]
-    alone, step = Forecaster(8), Forecaster(8)
-    bank = Bank(step)
-    for begin in range(0, 1500, 500):
-        alone.run(X[begin : begin + 500])
-        bank.step(["a"] * 500, X[begin : begin + 500])
-        bank.step(["b"] * 500, X[::-1][begin : begin + 500])
-    why, expected = step.explanation(bank["a"]), alone.explain()
-    for name in ("members", "parts"):
-        for key, values in getattr(expected, name).items():
-            assert getattr(why, name)[key].tobytes() == values.tobytes()
-    assert why.lags.tobytes() == expected.lags.tobytes()
-    assert why.error.tobytes() == expected.error.tobytes()
-
-
-def test_explains_how_good_it_was():
-    x = np.resize([0.0, 3.0, 7.0, 2.0, 1.0, 9.0, 8.0, 4.0] * 3, 5000)[:, None]
-    x = x + 0.1 * np.random.default_rng(0).normal(size=x.shape)
-    forecaster = Forecaster()
-    ahead = forecaster.run(x).mean
-    why = forecaster.explain()
-    assert why.period % 8 == 0
-    error = abs(ahead[4000:-3, 2] - x[4003:, 0]).mean()
-    stayed = abs(x[4000:-3, 0] - x[4003:, 0]).mean()
-    naive = abs(x[4000 - why.period : -why.period, 0] - x[4000:, 0]).mean()
-    # the last 100 rows or so beside the last 1000
-    assert why.error[2] == pytest.approx(error, rel=0.25)
-    assert why.persistence[2] == pytest.approx(stayed, rel=0.25)
-    assert why.seasonal == pytest.approx(naive, rel=0.25)
-    assert np.isnan(Forecaster().explain().seasonal)
 
 
 # around it

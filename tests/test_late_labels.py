@@ -10,7 +10,7 @@ from streamrnn.detect import Detector
 from streamrnn.forecast import Forecaster
 from streamrnn.model import GRU
 from tests import naive_forecast as naive
-from tests.test_forecast import awkward
+from tests.rough import awkward
 
 
 def late(T, seed=0):

@@ -1,6 +1,6 @@
 """Ten million rows of everything that has broken a filter somewhere; every output is finite.
 
-The short version is in tests/test_forecast.py, where `hostile` says what the rows are.
+The short version is in tests/test_forecast_robust.py; tests/rough.py says what the rows are.
 """
 
 import sys
@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 import streamrnn as srnn
-from tests.test_forecast import hostile
+from tests.rough import hostile
 
 ROWS, PART = 10_000_000, 100_000
 
