@@ -1,5 +1,9 @@
 """Kills a server again and again while it is sent samples and labels, and looks at its journal.
 
+Samples of some streams come out of order, some too late, and of others rows are made. A line is a
+minute of the streams' time, so that whoever waits for earlier ones is let go by those, never by the
+clock: what an uninterrupted run uses, and when, does not depend on how fast this one is.
+
 python -m tests.faults.kills 50      as often as that; what went wrong raises
 """
 
@@ -15,7 +19,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import closing, suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +32,18 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from streamrnn.streams import Pipeline, Refused
-from tests.faults.nursery import quiet, rules
+from streamrnn.streams.commit import Commit
+from streamrnn.streams.lateness import Held
+from tests.faults.nursery import CHANNELS, KINDS, LATENESS_S, quiet, rules
 
 ROOT = Path(__file__).parents[2]
-STREAMS = [f"{kind}/{n}" for kind in ("gru", "learn") for n in range(10)]
+STREAMS = [f"{kind}/{n}" for kind in KINDS for n in range(10)]
 WINDOW = 4
+LINE_S = 60.0
 MISSING = 0.3  # of the targets of streams that learn, when their row comes
 LATE = 8  # lines within which some of them come
+DISORDER_S = LATENESS_S - 4 * LINE_S  # by so much samples come out of order
+TOO_LATE = 500  # lines: more than may be on the way and wait together
 
 Values = list[float] | float  # of a sample; of a label
 Event = tuple[str, float, Values]  # stream, time, values
@@ -48,10 +59,10 @@ def events_of(line: int) -> tuple[str, list[Event]]:
         (key, t)
         for earlier in range(max(1, line - LATE), line)
         for key, t, x in _samples_of(earlier, random.Random(earlier))[1]
-        if isinstance(x, list) and math.isnan(x[0])
+        if key.startswith("learn") and isinstance(x, list) and math.isnan(x[0])
     ]
     if not missing:
-        return form, [("learn/0", float(line), 20.0)]  # of a row that never was
+        return form, [("learn/0", LINE_S * line, 20.0)]  # of a row that never was
     chosen = draw.choices(missing, k=draw.randrange(1, 4))  # one may come twice
     return form, [(key, t, draw.gauss(20, 5)) for key, t in chosen]
 
@@ -64,9 +75,15 @@ def _samples_of(line: int, draw: random.Random) -> tuple[str, list[Event]]:
     samples: list[Event] = []
     for n in range(count):
         key, x = draw.choice(STREAMS), [draw.gauss(20, 5), draw.gauss(3, 1)]
+        t = LINE_S * line + n
         if key.startswith("learn") and draw.random() < MISSING:
             x[0] = math.nan
-        samples.append((key, line + n / 64, x))
+        elif key.startswith("every"):
+            x[draw.randrange(2)] = math.nan  # it has one channel each
+        if key.startswith(("order", "every")):
+            too_late = line > TOO_LATE and draw.random() < 0.05
+            t -= TOO_LATE * LINE_S if too_late else draw.uniform(0.0, DISORDER_S)
+        samples.append((key, t, x))
     return form, samples
 
 
@@ -94,14 +111,17 @@ def messages(lines: Iterable[int]) -> Iterator[str | bytes]:
 
 
 def record(key: str, t: float, values: Values) -> dict[str, object]:
-    what = "x" if isinstance(values, list) else "label"
-    return {"stream": key, "t": t, what: _sent(values)}
-
-
-def _sent(values: Values) -> object:
-    """As JSON has it."""
+    sample: dict[str, object] = {"stream": key, "t": t}
     if not isinstance(values, list):
-        return values
+        return sample | {"label": values}
+    if key.startswith("every"):
+        named = zip(CHANNELS, values, strict=True)
+        return sample | {name: value for name, value in named if not math.isnan(value)}
+    return sample | {"x": _sent(values)}
+
+
+def _sent(values: list[float]) -> list[float | None]:
+    """As JSON has it."""
     return [None if math.isnan(value) else value for value in values]
 
 
@@ -140,7 +160,8 @@ class Sender:
                     on_the_way += 1
                 last += size
             answer = json.loads(await connection.recv())
-            # Of labels some teach nothing, and those of a stream that has no row yet.
+            # Of labels some teach nothing, and those of a stream that has no row yet. Samples that
+            # come too late are kept, so taken.
             assert {refused["kind"] for refused in answer["refused"]} <= {"label"}
             assert "repeated" not in answer
             self.acknowledged, on_the_way = answer["line"], on_the_way - 1
@@ -179,7 +200,8 @@ async def torture(folder: Path, kills: int, seed: int) -> tuple[int, int]:
         await asyncio.to_thread(nursery.stdout.read)  # to its end: when the last server is gone
         nursery.stdout.close()
         nursery.wait()
-    return sender.acknowledged, verify(folder)
+    # In a thread, where no event loop runs: there commits are done when `flush` returns.
+    return sender.acknowledged, await asyncio.to_thread(verify, folder)
 
 
 def verify(folder: Path) -> int:
@@ -195,9 +217,13 @@ def verify(folder: Path) -> int:
     with closing(journal.read()) as db:
         query = "SELECT key, number, t, value FROM labels JOIN streams ON streams.id = stream"
         learned = db.execute(f"{query} ORDER BY labels.id").fetchall()
+        waiting = db.execute("SELECT key, t, x FROM waiting ORDER BY id").fetchall()
+        late = db.execute("SELECT key, t, x FROM late ORDER BY rowid").fetchall()
     journal.close()
     expected: dict[str, list[tuple[float, bytes, bytes]]] = {}
     labels: list[tuple[str, int, float, float]] = []
+    wait: dict[int, Held] = {}
+    too_late: list[Held] = []
     pipeline = Pipeline(rules())
 
     def note(result: Any) -> None:
@@ -205,7 +231,17 @@ def verify(folder: Path) -> int:
         for key, t, x, y in zip(batch.keys, batch.t, batch.x, batch.y, strict=True):
             expected.setdefault(key, []).append((float(t), x.tobytes(), y.tobytes()))
 
+    def write(commit: Commit) -> Future[None]:
+        wait.update(commit.waiting.new)
+        for held in commit.waiting.freed:
+            del wait[held.id]
+        too_late.extend(commit.waiting.late)
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
     pipeline.sink(note)
+    pipeline.commit_by(write)
     for line in range(1, last + 1):
         for key, t, values in events_of(line)[1]:
             if isinstance(values, list):
@@ -218,8 +254,10 @@ def verify(folder: Path) -> int:
             pipeline.flush()
             if pipeline.refused["label"] == before:
                 labels.append((key, len(expected[key]), t, values))
-    pipeline.flush()
+        pipeline.flush()
     assert learned == labels, "labels are lost, twice, or at another place"
+    assert by_stream(waiting) == by_stream(map(_row, wait.values())), "others wait"
+    assert by_stream(late) == by_stream(map(_row, too_late)), "others came too late"
     assert recorded.keys() == expected.keys()
     for key, want in expected.items():
         have = recorded[key]
@@ -227,6 +265,15 @@ def verify(folder: Path) -> int:
         assert [x for _, x, _ in have] == [x for _, x, _ in want], f"{key}: other values"
         assert [y for _, _, y in have] == [y for _, _, y in want], f"{key}: other predictions"
     return last
+
+
+def by_stream(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Those of each stream in the order in which they came."""
+    return sorted(rows, key=itemgetter(0))
+
+
+def _row(held: Held) -> tuple[str, float, bytes]:
+    return held.key, held.t, np.array(held.x).tobytes()
 
 
 def samples(folder: Path) -> Iterator[tuple[str, float, list[float], bytes]]:

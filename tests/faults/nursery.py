@@ -24,12 +24,20 @@ from streamrnn_server.journal import Journal
 import streamrnn as srnn
 from streamrnn.streams import Pipeline, Rule
 
+CHANNELS = ("temp", "load")
+KINDS = ("gru", "learn", "order", "every")
+LATENESS_S = 900.0
+
 
 def rules() -> list[Rule]:
-    gru = srnn.GRU(2, 16, 1, seed=3)
+    """Streams as they come, with late labels, out of order, and as rows of a grid."""
+    gru, detector = srnn.GRU(2, 16, 1, seed=3), srnn.Detector(2, 0, 3)
+    grid = {"lateness": LATENESS_S, "every": 300.0, "how": "mean"}
     return [
-        Rule("gru/*", lambda channels: gru, ("temp", "load")),
-        Rule("learn/*", lambda channels: srnn.Detector(2, 0, 3), ("temp", "load")),
+        Rule("gru/*", lambda channels: gru, CHANNELS),
+        Rule("learn/*", lambda channels: detector, CHANNELS),
+        Rule("order/*", lambda channels: gru, CHANNELS, lateness=LATENESS_S),
+        Rule("every/*", lambda channels: detector, CHANNELS, **grid),
     ]
 
 
@@ -40,7 +48,7 @@ def quiet() -> None:
 
 async def serve(folder: str) -> None:
     recorder.SNAPSHOT_S = app.SURVEY_S = 0.02
-    pipeline = Pipeline(rules(), state_bytes=200_000, folder=Path(folder))
+    pipeline = Pipeline(rules(), state_bytes=400_000, folder=Path(folder))
     server = Server(pipeline, settings=Settings(port=0), journal=Journal(Path(folder)))
     await server.run(lambda server: print(os.getpid(), server.url, flush=True))
 
