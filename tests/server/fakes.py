@@ -53,6 +53,15 @@ def result(of: Any, keys: list[str], x0: Any, *, arrived: float = 100.0, **y: fl
     return SimpleNamespace(group=of, batch=batch, h=None, states={})
 
 
+def filled(n: int = 3, *keys: str, **options: Any) -> tuple[Hub, Any]:
+    """A hub with n samples 0, 1, ... of each stream."""
+    made = hub(**options)
+    of = group()
+    for key in keys or ("a",):
+        made.publish(result(of, [key] * n, range(n)))
+    return made, of
+
+
 def taken(hub: Hub, viewer: Viewer) -> list[Any]:
     """Everything a viewer with unlimited room gets now, decoded."""
     found = []
@@ -74,3 +83,15 @@ def say(hub: Hub, viewer: Viewer, message: protocol.FromViewer) -> None:
 def watch(hub: Hub, viewer: Viewer, *ids: int, **options: Any) -> None:
     streams = [protocol.WatchStream(id) for id in ids]
     say(hub, viewer, protocol.Watch(streams=streams, **options))
+
+
+def samples(messages: list[Any]) -> dict[int, list[tuple[int, float]]]:
+    """stream -> [(seq, x0)] of all sample frames."""
+    found: dict[int, list[tuple[int, float]]] = {}
+    for message in messages:
+        for c in message.chunks if isinstance(message, binary.Samples) else ():
+            assert c.x[0].tolist() == (c.t - 1000.0).tolist()
+            found.setdefault(c.stream, []).extend(
+                zip(range(c.first, c.first + len(c.t)), c.x[0].tolist(), strict=True)
+            )
+    return found

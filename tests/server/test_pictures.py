@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from streamrnn_server import protocol as p
 from streamrnn_server.pictures import on_the_wire
 
 from streamrnn.streams import Picture, Point
+from tests.server.fakes import group, hub, result, samples, taken, watch
 
 
 def test_an_image_is_sent_as_bytes_row_by_row():
@@ -58,3 +60,48 @@ def test_of_a_long_text_the_end_is_shown():
 def test_a_picture_that_is_too_large_is_refused(picture, error):
     with pytest.raises(ValueError, match=error):
         on_the_wire("a", picture, 0, 0)
+
+
+def drawn(n: int = 3, **picture):
+    """A hub with n samples of a stream whose picture counts the batches."""
+    made, seen = hub(), []
+
+    def draw(batch):
+        seen.append(batch)
+        return {batch.keys[-1]: Picture(text=f"batch {len(seen)}", **picture)}
+
+    of = group(rule=SimpleNamespace(kind="sensor", mode="many_to_one", picture=draw))
+    for k in range(n):
+        made.publish(result(of, ["a"], [k]))
+    return made, of
+
+
+def test_the_newest_picture_comes_with_the_newest_samples():
+    h, of = drawn(3)
+    viewer = h.join()
+    hello = taken(h, viewer)[0]
+    assert (hello.groups[0].mode, hello.groups[0].pictured) == ("many_to_one", True)
+    watch(h, viewer, 0)
+    pictures = [m for m in taken(h, viewer) if isinstance(m, p.Picture)]
+    assert [(m.stream, m.seq, m.text) for m in pictures] == [(0, 2, "batch 3")]
+    h.publish(result(of, ["a"], [3]))
+    picture, frame = taken(h, viewer)
+    assert (picture.seq, picture.text, frame.chunks[0].first) == (3, "batch 4", 3)
+
+
+def test_a_viewer_gets_no_pictures_of_streams_that_it_does_not_watch():
+    h, _ = drawn(3)
+    viewer = h.join()
+    assert not [m for m in taken(h, viewer) if isinstance(m, p.Picture)]
+
+
+def test_samples_are_shown_though_their_picture_cannot_be():
+    h = hub()
+    rule = SimpleNamespace(
+        kind="sensor", mode="synced", picture=lambda batch: {"a": Picture(image=np.zeros(3))}
+    )
+    with pytest.raises(ValueError, match=r"the image of a has shape \(3,\), expected \(height,"):
+        h.publish(result(group(rule=rule), ["a"], [0]))
+    viewer = h.join()
+    watch(h, viewer, 0)
+    assert samples(taken(h, viewer)) == {0: [(0, 0.0)]}
