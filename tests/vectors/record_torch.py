@@ -6,6 +6,7 @@ alone.
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 HERE = Path(__file__).parent
+Modules = dict[str, nn.Module]
 
 
 def record(name: str, kind: str, **options: Any) -> None:
@@ -29,57 +31,52 @@ def record(name: str, kind: str, **options: Any) -> None:
     save_file(tensors | {"X": X, "Y": Y}, HERE / f"torch_{name}.safetensors", metadata)
 
 
-def cells(*, bias: bool) -> tuple[list[str], dict[str, Any]]:
+def cells(*, bias: bool) -> Modules:
     """One of each kind, the one above the other."""
-    modules: dict[str, Any] = {
+    return {
         "first": nn.LSTMCell(3, 8, bias=bias),
         "second": nn.GRUCell(8, 6, bias=bias),
         "third": nn.RNNCell(6, 5, bias=bias),
         "fc": nn.Linear(5, 2),
     }
-    return list(modules), modules
 
 
-LINES: dict[str, tuple[list[str], dict[str, Any]]] = {
-    "projected": (
-        ["lstm", "fc"],
-        {"lstm": nn.LSTM(3, 16, num_layers=2, proj_size=5), "fc": nn.Linear(5, 2)},
-    ),
-    "bidirectional": (
-        ["gru", "fc"],
-        {"gru": nn.GRU(3, 12, num_layers=2, bidirectional=True), "fc": nn.Linear(24, 2)},
-    ),
-    "activations": (
-        ["fc1", "leaky_relu", "lstm", "fc2", "gelu", "fc3", "softmax"],
-        {
-            "fc1": nn.Linear(3, 10),
-            "leaky_relu": nn.LeakyReLU(),
-            "lstm": nn.LSTM(10, 16),
-            "fc2": nn.Linear(16, 8),
-            "gelu": nn.GELU(),
-            "fc3": nn.Linear(8, 4),
-            "softmax": nn.Softmax(-1),
-        },
-    ),
-    "embedding": (
-        ["embedding", "rnn", "decoder"],
-        {"embedding": nn.Embedding(9, 6), "rnn": nn.RNN(6, 12), "decoder": nn.Linear(12, 9)},
-    ),
-    "deep": (
-        ["lstm", "fc"],
-        {"lstm": nn.LSTM(3, 8, num_layers=3, bias=False), "fc": nn.Linear(8, 2, bias=False)},
-    ),
-    "bare_bidirectional": (
-        ["lstm", "gru", "rnn", "fc"],
-        {
-            "lstm": nn.LSTM(3, 5, num_layers=2, bias=False, bidirectional=True),
-            "gru": nn.GRU(10, 4, bias=False, bidirectional=True),
-            "rnn": nn.RNN(8, 4, bias=False, bidirectional=True),
-            "fc": nn.Linear(8, 2, bias=False),
-        },
-    ),
-    "cells": cells(bias=True),
-    "bare_cells": cells(bias=False),
+# Functions, for a seed is set before each is made. Modules are in the order of forward.
+LINES: dict[str, Callable[[], Modules]] = {
+    "projected": lambda: {
+        "lstm": nn.LSTM(3, 16, num_layers=2, proj_size=5),
+        "fc": nn.Linear(5, 2),
+    },
+    "bidirectional": lambda: {
+        "gru": nn.GRU(3, 12, num_layers=2, bidirectional=True),
+        "fc": nn.Linear(24, 2),
+    },
+    "activations": lambda: {
+        "fc1": nn.Linear(3, 10),
+        "leaky_relu": nn.LeakyReLU(),
+        "lstm": nn.LSTM(10, 16),
+        "fc2": nn.Linear(16, 8),
+        "gelu": nn.GELU(),
+        "fc3": nn.Linear(8, 4),
+        "softmax": nn.Softmax(-1),
+    },
+    "embedding": lambda: {
+        "embedding": nn.Embedding(9, 6),
+        "rnn": nn.RNN(6, 12),
+        "decoder": nn.Linear(12, 9),
+    },
+    "deep": lambda: {
+        "lstm": nn.LSTM(3, 8, num_layers=3, bias=False),
+        "fc": nn.Linear(8, 2, bias=False),
+    },
+    "bare_bidirectional": lambda: {
+        "lstm": nn.LSTM(3, 5, num_layers=2, bias=False, bidirectional=True),
+        "gru": nn.GRU(10, 4, bias=False, bidirectional=True),
+        "rnn": nn.RNN(8, 4, bias=False, bidirectional=True),
+        "fc": nn.Linear(8, 2, bias=False),
+    },
+    "cells": lambda: cells(bias=True),
+    "bare_cells": lambda: cells(bias=False),
 }
 
 
@@ -94,8 +91,8 @@ def stepped(cell: nn.RNNCellBase, X: torch.Tensor) -> torch.Tensor:
 
 def record_line(name: str) -> None:
     torch.manual_seed(0)
-    order, modules = LINES[name]
-    embedded = isinstance(modules[order[0]], nn.Embedding)
+    modules = LINES[name]()
+    embedded = "embedding" in modules
     X = torch.randint(0, 9, (1000,)) if embedded else torch.randn(1000, 3)
     Y: Any = X
     with torch.no_grad():
@@ -103,7 +100,7 @@ def record_line(name: str) -> None:
             Y = stepped(module, Y) if isinstance(module, nn.RNNCellBase) else module(Y)
             Y = Y[0] if isinstance(Y, tuple) else Y
     tensors = dict(nn.ModuleDict(modules).state_dict())
-    metadata = {"made by": "tests/vectors/record_torch.py", "forward": " ".join(order)}
+    metadata = {"made by": "tests/vectors/record_torch.py", "forward": " ".join(modules)}
     save_file(tensors | {"X": X, "Y": Y}, HERE / f"torch_{name}.safetensors", metadata)
 
 
