@@ -25,9 +25,9 @@ from streamrnn_server.build_streams import MakeStep
 from streamrnn_server.config import Wrong
 from streamrnn_server.config_sinks import MqttSink
 from streamrnn_server.config_sources import BrokerTable, MqttSource
-from streamrnn_server.database import JournalError
+from streamrnn_server.database import JournalError, check_folder, opened_to_read
 from streamrnn_server.history import History
-from streamrnn_server.journal import Journal
+from streamrnn_server.journal import FILE, Journal
 from streamrnn_server.played import Played
 from streamrnn_server.schema import shown
 
@@ -62,7 +62,7 @@ def build(
 
     past   is played instead of the sources, and nothing is recorded
     """
-    plan = planned(path, steps)
+    plan = planned(path, steps, records=past is None)
     read, sources, sinks = plan.read, plan.sources, plan.sinks
     journal = None
     if past is not None:
@@ -84,8 +84,13 @@ def build(
     return Server(pipeline, sources, sinks, settings=plan.settings, journal=journal)
 
 
-def planned(path: str | Path, steps: Mapping[str, MakeStep] | None = None) -> Plan:
-    """What the file at `path` says. Raises config.ConfigError with all that is wrong in it."""
+def planned(
+    path: str | Path, steps: Mapping[str, MakeStep] | None = None, *, records: bool = True
+) -> Plan:
+    """What the file at `path` says. Raises config.ConfigError with all that is wrong in it.
+
+    records   its journal is to be written
+    """
     read = config.read(path)
     folder = Path(path).parent
     problems: list[str] = []
@@ -97,6 +102,8 @@ def planned(path: str | Path, steps: Mapping[str, MakeStep] | None = None) -> Pl
             problems.append(str(problem))
 
     settings = attempt(server_settings, read)
+    if records and read.journal is not None:
+        attempt(journal_folder, folder / read.journal.path)
     rules = [
         attempt(build_streams.rule, f"streams[{n}]", table, folder, steps or {})
         for n, table in enumerate(read.streams)
@@ -128,7 +135,16 @@ def planned(path: str | Path, steps: Mapping[str, MakeStep] | None = None) -> Pl
     return Plan(read, folder, settings, rules, sources, sinks)
 
 
-# --- [server] and [limits] ------------------------------------------------------------------------
+# --- [journal], [server] and [limits] -------------------------------------------------------------
+
+
+def journal_folder(folder: Path) -> None:
+    try:
+        check_folder(folder)
+        if (folder / FILE).is_file():
+            opened_to_read(folder / FILE, older=True).close()
+    except JournalError as error:
+        raise Wrong("journal.path", str(error)) from None
 
 
 def server_settings(read: config.Config) -> Settings:

@@ -136,6 +136,24 @@ def locked(path: Path) -> sqlite3.Connection:
     return lock
 
 
+def check_folder(folder: Path) -> None:
+    """Whether a journal can be in `folder`, which need not be there; makes nothing.
+
+    Raises JournalError.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    what = "written" if there == folder else "made"
+    if not there.is_dir():
+        raise JournalError(
+            f"{folder} cannot be {what}: {there} is no folder; give another path under [journal]"
+        )
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise JournalError(
+            f"{folder} cannot be {what}: {there} may not be written by this user; let it, or give "
+            "another path under [journal]"
+        )
+
+
 def _version(db: sqlite3.Connection, path: Path) -> int:
     """Raises JournalError for what is no journal, or one of a later version."""
     try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 import tomllib
+from pathlib import Path
 
 import pytest
 from streamrnn_server import cli, cli_text, discover, draft
@@ -324,6 +326,37 @@ def test_check_says_all_problems_at_once(tmp_path, monkeypatch):
         "server.token", "streams[0]", "sources[0].path"
     ]  # fmt: skip
     assert streamrnn("check", "nowhere.toml").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("a.txt", "{0}/a.txt cannot be written: {0}/a.txt is no folder"),
+        ("a.txt/deep/journal", "{0}/a.txt/deep/journal cannot be made: {0}/a.txt is no folder"),
+        ("own/journal", "{0}/own/journal cannot be made: {0}/own may not be written by this user"),
+        ("own", "{0}/own cannot be written: {0}/own may not be written by this user"),
+        ("other", "{0}/other/journal.sqlite: file is not a database; expected a journal of"),
+    ],
+)
+def test_check_and_serve_say_that_a_journal_cannot_be_made(tmp_path, monkeypatch, path, why):
+    (tmp_path / "a.txt").write_text("")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "journal.sqlite").write_text("something else")
+    allowed = os.access  # root may write anywhere
+    monkeypatch.setattr(os, "access", lambda p, mode: "own" != Path(p).name and allowed(p, mode))
+    config = tmp_path / "c.toml"
+    config.write_text(
+        f'[journal]\npath = "{path}"\n[[streams]]\nmatch = "*"\ndetect = true\ntarget = "a"'
+    )
+    for command in ("check", "serve"):
+        result = streamrnn(command, str(config))
+        assert result.exit_code == 1 and result.stdout == ""
+        journal, target = result.stderr.splitlines()  # with all else that is wrong
+        assert journal.startswith(f"{config}: journal.path: {why.format(tmp_path)}")
+        assert journal.endswith(("give another path under [journal]", "a journal of streamrnn"))
+        assert target.startswith(f"{config}: streams[0].target: ")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt", "c.toml", "other", "own"]
 
 
 def test_a_plan_opens_no_journal(tmp_path):
