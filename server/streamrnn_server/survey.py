@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streamrnn.streams.batch import DAY_S, event_time
-from streamrnn.streams.lines import TIMES, is_time
+from streamrnn.streams.times import TIMES, is_time
 from streamrnn.streams.topics import numbers
 
 # What the end of a channel's name says of its unit; a name like "temperature" does not say it.

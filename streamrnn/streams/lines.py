@@ -4,35 +4,32 @@ CSV: the first line names the columns, unless all its cells are numbers. Between
 semicolon or tab; an empty one is a missing value.
 NDJSON: {"t": ..., "temp": 21.5, "load": null}, or the values as "x": [...] or "value": ...
 In both a column "stream" names the stream, and times are seconds since 1970 or ISO 8601. Their
-column is known by its name, or else by the values of the first sample.
+column is known by its name, or else by values (times.py).
 """
 
 import csv
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from streamrnn.streams.batch import (
-    DAY_S,
-    Y2K,
-    Batch,
-    checked_row,
-    checked_time,
-    event_time,
-    made_up,
-    names_of,
-)
+from streamrnn.streams.batch import Batch, checked_row, checked_time, made_up, names_of
 from streamrnn.streams.refused import Refused, shown
+from streamrnn.streams.times import (
+    MISSING,
+    TimeByValue,
+    is_missing,
+    is_time,
+    time_by_value,
+    time_of,
+    to_say,
+)
 
 STREAM = "stream"
-TIMES = ("t", "time", "timestamp", "datetime", "date")  # looked for when nobody names the column
-MISSING = ("", "na", "n/a", "nan", "null", "none")
-_CALLED = re.compile("time|date", re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*"')
 
 Parse = Callable[[str, str, float], "Row"]  # where, line, now
@@ -91,13 +88,13 @@ class Lines:
         self.refuse = refuse
         self.number = 0
         self._parse: Parse | None = None
-        self._guessed: str | None = ""  # the time column of records by their values; "": not yet
+        self._times = TimeByValue(channels or ())  # of records
         self._before: Parse | None = None
 
     def restart(self) -> None:
         """The next line is the first of a file; one without header continues the file before."""
         self.number = 0
-        self._guessed = ""
+        self._times = TimeByValue(self.channels or ())
         self._before, self._parse = self._parse, None
 
     def rows(self, lines: Iterable[bytes]) -> Iterator[Row]:
@@ -155,9 +152,15 @@ class Lines:
         key = record.pop(STREAM, self.key)
         if not isinstance(key, str):
             raise Refused("stream", where, f"expected a stream's name as text, got {shown(key)}")
-        time = self.time or time_of(record) or self._guess(record, now)
-        t = record.pop(time, None) if time else None
-        seconds = None if t is None else checked_time(where, t, now)
+        time = self.time or time_of(record)
+        seconds: float | None = None
+        if time is None:
+            self._times.judge(where, record, now)
+            time = self._times.name
+            t = record.pop(time, None) if time else None
+            seconds = None if t is None else self._times.seconds(where, t, now)
+        elif (t := record.pop(time, None)) is not None:
+            seconds = checked_time(where, t, now)
         if record.keys() == {"value"}:
             record["x"] = [record["value"]]
         if isinstance(record.get("x"), list):
@@ -166,12 +169,7 @@ class Lines:
         if self.channels is not None:
             record = {name: record[name] for name in self.channels if name in record}
         names = self.channels or names_of(where, record)
-        return Row(key, seconds, checked_row(where, record, names), names)
-
-    def _guess(self, record: Mapping[str, object], now: float) -> str | None:
-        if self._guessed == "":
-            self._guessed = time_by_value(record.items(), now)
-        return self._guessed
+        return Row(key, seconds, _values(where, record, names, now), names)
 
 
 class _Columns:
@@ -186,7 +184,7 @@ class _Columns:
         self.delimiter = delimiter
         self.stream = names.index(STREAM) if STREAM in names else None
         time = lines.time or time_of(names)
-        self.guesses = named and time is None  # by the first line
+        self.times = TimeByValue(lines.channels or ()) if named and time is None else None
         wanted = [time] if lines.time else []
         for name in (*wanted, *(lines.channels or ())):
             if name not in names:
@@ -196,7 +194,7 @@ class _Columns:
         self.channels = lines.channels or tuple(n for n in names if n not in ("", STREAM, time))
         if not self.channels:
             raise Refused("file", where, f"expected columns of values, got {', '.join(names)}")
-        self.chosen = lines.channels is not None
+        self._judged = False  # all columns, whether they hold the times
         self.columns = [names.index(name) for name in self.channels]
 
     def row(self, where: str, text: str, now: float) -> Row:
@@ -204,63 +202,31 @@ class _Columns:
         if len(cells) != len(self.names):
             expected = f"{len(self.names)} cells ({', '.join(self.names)})"
             raise Refused("line", where, f"expected {expected}, got {len(cells)}")
-        if self.guesses:
-            self._guess(cells, now)
+        if self.times is not None and not self._judged:
+            self._judge(where, cells, now)
         try:
             x = [float(cells[n] or "nan") for n in self.columns]
         except ValueError:
-            x = [_value(where, cells[n], self.names[n]) for n in self.columns]
-        t = None if self.time is None else checked_time(where, cells[self.time], now)
+            x = [_value(where, cells[n], self.names[n], now) for n in self.columns]
+        t = None
+        if self.time is not None:
+            seconds = checked_time if self.times is None else self.times.seconds
+            t = seconds(where, cells[self.time], now)
         key = self.key if self.stream is None else cells[self.stream].strip()
         values = checked_row(where, x, self.channels)
         return Row(key, t, values, self.channels if self.named else None)
 
-    def _guess(self, cells: Sequence[str], now: float) -> None:
-        """Look for the column of times in the first line."""
-        self.guesses = False
-        time = time_by_value(zip(self.names, cells, strict=True), now)
-        left = tuple(name for name in self.channels if name != time)
-        if time is None or not left or (self.chosen and left != self.channels):
-            return
-        self.time, self.channels = self.names.index(time), left
-        self.columns = [self.names.index(name) for name in left]
-
-
-def time_of(names: Collection[str]) -> str | None:
-    """Which of the names is the time's: one of TIMES, or else one that is so but for capitals."""
-    exact = next((name for name in TIMES if name in names), None)
-    if exact is not None:
-        return exact
-    # T is rather a temperature.
-    return next((name for name in names if name != "T" and name.lower() in TIMES), None)
-
-
-def time_by_value(sample: Iterable[tuple[str, object]], now: float) -> str | None:
-    """Which value of a sample, given with their names, is its time: the first that `is_time`.
-
-    >>> time_by_value([("flight", "1545"), ("time_hour", "2013-01-01T10:00:00Z")], now=1.8e9)
-    'time_hour'
-    """
-    return next((name for name, value in sample if is_time(name, value, now)), None)
-
-
-def is_time(name: str, value: object, now: float) -> bool:
-    """Whether it is a date as ISO 8601 has it, or called like a time and in seconds of our days.
-
-    >>> is_time("when", "2013-01-01", 1.8e9), is_time("valid_time", 1357020000, 1.8e9)
-    (True, True)
-    >>> is_time("uptime", 1200.0, 1.8e9), is_time("serial", 1357020000, 1.8e9)
-    (False, False)
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return False
-    try:
-        t = event_time(value)
-    except ValueError:
-        return False
-    if isinstance(value, str) and value.strip()[4:5] == "-":
-        return True
-    return _CALLED.search(name) is not None and Y2K <= t <= now + DAY_S
+    def _judge(self, where: str, cells: Sequence[str], now: float) -> None:
+        """Look for the column of times."""
+        assert self.times is not None
+        named = zip(self.names, cells, strict=True)
+        sample = {name: cell for name, cell in named if name not in ("", STREAM)}
+        self.times.judge(where, sample, now)
+        self._judged = self.times.settled
+        if self.times.name is not None:
+            self.time = self.names.index(self.times.name)
+            self.channels = tuple(name for name in self.channels if name != self.times.name)
+            self.columns = [self.names.index(name) for name in self.channels]
 
 
 def _cells(text: str, delimiter: str) -> list[str]:
@@ -269,15 +235,30 @@ def _cells(text: str, delimiter: str) -> list[str]:
     return text.split(delimiter)
 
 
-def _value(where: str, cell: str, channel: str) -> float:
+def _value(where: str, cell: str, channel: str, now: float) -> float:
     text = cell.strip()
-    if text.lower() in MISSING:
+    if is_missing(text):
         return float("nan")
     try:
         return float(text)
     except ValueError:
         error = f"channel {channel}: expected a number or nothing where missing, got {shown(cell)}"
-        raise Refused("value", where, error) from None
+        hint = f"; {to_say(channel)}" if is_time(channel, cell, now) else ""
+        raise Refused("value", where, error + hint) from None
+
+
+def _values(
+    where: str, record: Mapping[str, Any], names: tuple[str, ...], now: float
+) -> Sequence[float]:
+    """Those of a record in the order of `names`."""
+    try:
+        return checked_row(where, record, names)
+    except Refused as refused:
+        name = time_by_value(record.items(), now) if refused.kind == "value" else None
+        if name is None:
+            raise
+        error = str(refused).removeprefix(f"{where}: ")
+        raise Refused("value", where, f"{error}; {to_say(name)}") from None
 
 
 def _refused(where: str, error: Refused | UnicodeDecodeError | csv.Error) -> Refused:

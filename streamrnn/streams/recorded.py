@@ -10,9 +10,10 @@ from typing import Any, Protocol
 from streamz import Stream
 
 from streamrnn.streams.batch import Batch
-from streamrnn.streams.lines import TIMES, Lines, Row
+from streamrnn.streams.lines import Lines, Row
 from streamrnn.streams.refused import Refused
 from streamrnn.streams.sources import Source, paced
+from streamrnn.streams.times import TIMES
 
 
 @Stream.register_api(staticmethod)
