@@ -72,24 +72,27 @@ class Overview(NamedTuple):
     columns: dict[str, NDArray[Any]]
 
 
-def _padded(parts: list[bytes]) -> bytes:
-    parts.append(bytes(-sum(map(len, parts)) % 8))
-    return b"".join(parts)
+def encode_chunk(
+    stream: int,
+    first: int,
+    rows: NDArray[np.uint8],
+    sizes: tuple[int, int, int],
+    arrived: float = float("nan"),
+    flags: int = 0,
+) -> bytes:
+    """One chunk, without the header: the messages of all viewers share it.
 
-
-def encode_chunk(chunk: Chunk) -> bytes:
-    """One chunk, without the header: the messages of all viewers share it."""
-    n, units = chunk.h.shape
-    sizes = (len(chunk.x), len(chunk.y), units, chunk.flags)
-    return _padded(
-        [
-            CHUNK.pack(chunk.stream, n, chunk.first, *sizes, chunk.arrived),
-            chunk.t.astype("<f8", copy=False).tobytes(),
-            chunk.x.astype("<f4", copy=False).tobytes(),
-            chunk.y.astype("<f4", copy=False).tobytes(),
-            chunk.h.tobytes(),
-        ]
-    )
+    rows   (n, bytes of a sample) as a ring keeps them: f64 t, f32 x[C], f32 y[O], i8 h[U] of each
+    sizes  C, O, U
+    """
+    head = CHUNK.pack(stream, len(rows), first, *sizes, flags, arrived)
+    if len(rows) == 1:  # mostly: its columns are its row
+        body = rows.tobytes()
+    else:
+        h = 8 + 4 * (sizes[0] + sizes[1])
+        values = rows[:, 8:h].view("<f4").T  # x and y: one after the other
+        body = rows[:, :8].tobytes() + values.tobytes() + rows[:, h:].tobytes()
+    return head + body + bytes(-len(body) % 8)
 
 
 def encode_samples(epoch: int, sent: float, chunks: Sequence[bytes]) -> bytes:
@@ -101,7 +104,8 @@ def encode_overview(overview: Overview) -> bytes:
     n = len(overview.columns["id"])
     parts = [HEADER.pack(OVERVIEW, VERSION, 1, overview.epoch, overview.sent), _COUNT.pack(n, 0)]
     parts += [overview.columns[k].astype(d, copy=False).tobytes() for k, d in OVERVIEW_COLUMNS]
-    return _padded(parts)
+    whole = b"".join(parts)
+    return whole + bytes(-len(whole) % 8)
 
 
 def decode_binary(data: bytes) -> Samples | Overview:

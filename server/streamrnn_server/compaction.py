@@ -2,14 +2,20 @@
 
 The log is in order of arrival, many streams in a row: quick to write. A chunk is of one stream, up
 to CHUNK samples in a row: quick to find, and smaller. What the log holds is turned over bit by bit
-by a thread of its own; the journal's thread has only to insert what that one has made.
+by a thread of its own; the journal's thread has only to insert what that one has made: MOVED
+streams at a time, since no commit gets through meanwhile.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from functools import partial
+from operator import itemgetter
 from threading import Event
 from typing import NamedTuple
 
@@ -19,10 +25,12 @@ from numpy.typing import NDArray
 from streamrnn.streams.marks import SENDER, SENDERS
 from streamrnn_server import columns
 from streamrnn_server.columns import Columns
-from streamrnn_server.journal import Journal, Kind, decoded
+from streamrnn_server.journal import TURNED, Journal, Kind, Logged, decoded, log
 
 CHUNK = 4096  # samples
-TURNED = 1 << 16  # samples that leave the log at once
+PART = 1 << 16  # samples of the log that are turned over together
+MOVED = 32  # streams of them in one transaction
+LEFT_BYTES = 1 << 20  # of rows that leave the log in one
 PACKED = 512  # a chunk of fewer samples is about to grow, and not packed before
 DROPPED = 64  # chunks that are deleted at once
 FREED = 1024  # pages that are given back to the disk at once
@@ -48,53 +56,58 @@ _FORGOTTEN = (
 )
 
 
-class Log(NamedTuple):
-    """A part of the log: rows up to `last`, by group."""
+class Part(NamedTuple):
+    """Some rows of the log: number and bytes of each, and what they hold, in order of streams."""
 
-    last: int
-    samples: int
-    by_group: dict[int, list[tuple[float, Columns]]]  # arrived, columns
+    rows: list[tuple[int, int]]
+    streams: list[Moving]
 
 
-def turn(journal: Journal, boundary: int, stop: Event) -> Change | None:
-    """What moves the oldest part of the log, up to row `boundary`, to chunks; None: nothing is.
+class Moving(NamedTuple):
+    """What a part of the log holds of a stream."""
+
+    stream: int
+    group: int
+    arrived: float
+    samples: Columns
+
+
+class Moved(NamedTuple):
+    """The same as rows of `chunks`, the first sample of each chunk they replace, and their end."""
+
+    stream: int
+    chunks: list[tuple[object, ...]]
+    replaced: list[int]
+    end: int
+
+
+def turn(journal: Journal, boundary: int, stop: Event) -> Iterator[Change]:
+    """What moves the log, up to row `boundary`, to chunks: one after the other, each takes
+    milliseconds, and after each the journal is whole.
 
     Reads only; may run in any thread. Once `stop` is set it gives up: the log still holds it all.
     """
-    db = journal.read()
-    try:
-        part = _read(db, journal.kinds, boundary)
-        if not part.samples:
-            return None
-        inserted: list[tuple[object, ...]] = []
-        deleted: list[tuple[int, int]] = []
-        ends: dict[int, int] = {}
-        for group, batches in part.by_group.items():
-            arrived = max(when for when, _ in batches)
-            joined = columns.joined([batch for _, batch in batches])
+    with closing(journal.read()) as db:
+        while (part := _part(db, journal.kinds, boundary)).rows:
+            last = part.rows[-1][0]
             begin = time.perf_counter()
-            for stream, own in _by_stream(joined):
-                # As much rest as work: else it would keep the interpreter from what comes in.
-                if stop.wait(time.perf_counter() - begin):
-                    return None
+            for at in range(0, len(part.streams), MOVED):
+                some = part.streams[at : at + MOVED]
+                moved = []
+                for moving in some:
+                    # As much rest as work: else it would keep the interpreter from what comes in.
+                    if stop.wait(time.perf_counter() - begin):
+                        return
+                    begin = time.perf_counter()
+                    moved.append(_moved(db, journal.kinds[moving.group], moving))
+                yield partial(_move, moved, last)
                 begin = time.perf_counter()
-                kind = journal.kinds[group]
-                first, old = _small_end(db, kind, stream, group, len(own.t))
-                deleted += [(stream, begin) for begin, _ in old]
-                own = columns.joined([*(part for _, part in old), own])
-                inserted += _chunks(stream, group, first, arrived, own)
-                ends[stream] = first + len(own.t)
-    finally:
-        db.close()
-
-    def change(db: sqlite3.Connection) -> None:
-        db.execute("DELETE FROM log WHERE seq <= ?", (part.last,))
-        db.executemany("DELETE FROM chunks WHERE stream = ? AND first = ?", deleted)
-        db.executemany(_INSERT, inserted)
-        updated = [(end, stream) for stream, end in ends.items()]
-        db.executemany("UPDATE streams SET left_log = ? WHERE id = ?", updated)
-
-    return change
+            size = 0
+            for seq, length in part.rows:
+                size += length
+                if size >= LEFT_BYTES or seq == last:
+                    size = 0
+                    yield partial(_leave, seq, seq == last)
 
 
 def drop(journal: Journal, keep_days: float, keep_bytes: float) -> Change | None:
@@ -142,25 +155,62 @@ def used_bytes(db: sqlite3.Connection) -> int:
     return int((pages - free) * size)
 
 
-def _read(db: sqlite3.Connection, kinds: dict[int, Kind], boundary: int) -> Log:
-    last = samples = 0
-    by_group: dict[int, list[tuple[float, Columns]]] = {}
+def _part(db: sqlite3.Connection, kinds: Mapping[int, Kind], boundary: int) -> Part:
+    """The oldest rows of the log, or those with which an earlier turn did not come to its end."""
+    turned = db.execute("SELECT value FROM facts WHERE name = ?", (TURNED,)).fetchone()
+    most: float = PART
+    if turned is not None:
+        boundary, most = json.loads(turned[0])[0], math.inf
+    rows: list[tuple[int, int]] = []
+    samples = 0
+    by_group: dict[int, list[Logged]] = {}
     (streams,) = db.execute("SELECT count(*) FROM streams").fetchone()
     group_of = np.full(streams, -1)
-    rows = db.execute(
-        "SELECT seq, grp, arrived, n, width, body FROM log WHERE seq <= ? ORDER BY seq", (boundary,)
-    )
-    for seq, group, arrived, n, width, body in rows:
-        batch = decoded(kinds[group], n, width, body)
-        before = group_of[batch.ids]
-        if ((before != group) & (before >= 0)).any():
+    for batch in log(db, kinds, boundary):
+        ids = batch.samples.ids
+        before = group_of[ids]
+        if ((before != batch.group) & (before >= 0)).any():
             break  # here streams came to another group: that is for the next part, in order
-        group_of[batch.ids] = group
-        by_group.setdefault(group, []).append((arrived, batch))
-        last, samples = seq, samples + n
-        if samples >= TURNED:
+        group_of[ids] = batch.group
+        rows.append((batch.seq, batch.length))
+        if len(batch.samples.t):
+            by_group.setdefault(batch.group, []).append(batch)
+        samples += len(batch.samples.t)
+        if samples >= most:
             break
-    return Log(last, samples, by_group)
+    moving = []
+    for group, batches in by_group.items():
+        arrived = max(batch.arrived for batch in batches)
+        joined = columns.joined([batch.samples for batch in batches])
+        moving += [Moving(id, group, arrived, own) for id, own in _by_stream(joined)]
+    return Part(rows, sorted(moving, key=itemgetter(0)))
+
+
+def _moved(db: sqlite3.Connection, kind: Kind, moving: Moving) -> Moved:
+    stream, group, arrived, own = moving
+    first, old = _small_end(db, kind, stream, group, len(own.t))
+    own = columns.joined([*(part for _, part in old), own])
+    end = first + len(own.t)
+    return Moved(stream, _chunks(stream, group, first, arrived, own), [n for n, _ in old], end)
+
+
+def _move(moved: list[Moved], last: int, db: sqlite3.Connection) -> None:
+    """Samples of these streams, in rows up to `last`, are in chunks and no more in the log."""
+    replaced = [(m.stream, first) for m in moved for first in m.replaced]
+    db.executemany("DELETE FROM chunks WHERE stream = ? AND first = ?", replaced)
+    db.executemany(_INSERT, [chunk for m in moved for chunk in m.chunks])
+    db.executemany(
+        "UPDATE streams SET left_log = ? WHERE id = ?", [(m.end, m.stream) for m in moved]
+    )
+    turned = json.dumps([last, moved[-1].stream + 1])
+    db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (TURNED, turned))
+
+
+def _leave(last: int, whole: bool, db: sqlite3.Connection) -> None:
+    """Rows up to `last`, of which everything is in chunks, leave the log; `whole`: all of them."""
+    db.execute("DELETE FROM log WHERE seq <= ?", (last,))
+    if whole:
+        db.execute("DELETE FROM facts WHERE name = ?", (TURNED,))
 
 
 def _by_stream(part: Columns) -> list[tuple[int, Columns]]:

@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 from pathlib import Path
 
-VERSION = 5
+VERSION = 6
 APPLICATION = 0x73726E6E  # "srnn", so that no other SQLite file is taken for a journal
 PAGE_BYTES = 1 << 13
 
@@ -17,6 +17,8 @@ PAGE_BYTES = 1 << 13
 # labels            each learned by its stream after `number` of its samples, in order of id
 # waiting, late     samples that wait for earlier ones, and those that came too late; x is f64
 # marks.used        when it was last written, seconds since 1970
+# facts             name: of this journal; turned: [row, stream], while the log is turned over: of
+#                   rows up to that one, samples of streams before that one are in chunks
 SCHEMA = """
 CREATE TABLE groups (
     id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE,
@@ -72,6 +74,7 @@ CREATE TABLE labels (
     4: """
 ALTER TABLE marks ADD COLUMN used REAL NOT NULL DEFAULT 0;
 """,
+    5: "",  # up to here no part of the log was turned over bit by bit
 }
 
 

@@ -5,6 +5,8 @@ Chunks are encoded once a moment, and viewers in the same place share whole fram
 
 from __future__ import annotations
 
+import math
+
 from streamrnn_server import binary, protocol
 from streamrnn_server.binary import HISTORY
 from streamrnn_server.rings import Rings
@@ -89,11 +91,7 @@ class Frames:
         key = (stream, first, stop, flags)
         if key not in self._chunks:
             ring = self._rings[stream]
-            rows = ring.read(first, stop)
-            arrived = ring.arrived if stop == ring.count and not flags else float("nan")
-            self._chunks[key] = binary.encode_chunk(
-                binary.Chunk(
-                    stream, first, rows["t"], rows["x"].T, rows["y"].T, rows["h"], arrived, flags
-                )
-            )
+            rows = ring.raw(first, stop)
+            arrived = ring.arrived if stop == ring.count and not flags else math.nan
+            self._chunks[key] = binary.encode_chunk(stream, first, rows, ring.sizes, arrived, flags)
         return self._chunks[key]

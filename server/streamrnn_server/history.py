@@ -182,7 +182,7 @@ class History:
         ends = np.array(left, np.int64).reshape(-1)
         ids = np.array(sorted(self.streams.values()), np.int32)
         gathered: dict[tuple[int, int], list[tuple[Columns, NDArray[np.int64]]]] = {}
-        for group, part in log(self._db, self.kinds):
+        for _, group, *_, part in log(self._db, self.kinds):
             assert part.ids is not None
             numbers = ends[part.ids] + repeats(part.ids)
             ends += np.bincount(part.ids, minlength=len(ends))

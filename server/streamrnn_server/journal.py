@@ -17,9 +17,11 @@ import json
 import os
 import shutil
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -39,8 +41,10 @@ if TYPE_CHECKING:
 
 FILE = "journal.sqlite"
 LOCK = "lock"
+TURNED = "turned"  # a fact, [row, stream]: see log
 RESET = "reset"  # an event: somebody put the state of a stream back
-WAL_PAGES = 4096  # the write-ahead log is copied into the file when it has so many
+WAL_PAGES = 4096  # the write-ahead log is copied into the file when it has so many, at the latest
+CHECKPOINT_BYTES = 1 << 20  # of batches, after which `checkpoint` copies it
 _PROBE_BYTES = 1 << 16
 
 
@@ -83,6 +87,7 @@ class Journal:
         self._db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
         self._db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         self._last = 0  # row of the log, of the commit that is being written
+        self._written = self._checkpointed = 0  # bytes of batches
         self._thread = ThreadPoolExecutor(1, "journal")
         self.group_ids: dict[str, int] = dict(self._db.execute("SELECT identity, id FROM groups"))
         self.kinds = kinds_of(self._db)
@@ -124,6 +129,20 @@ class Journal:
     def sync(self) -> Future[None]:
         """Make what was written so far outlive the machine's power, too."""
         return self._thread.submit(self._sync)
+
+    def checkpoint(self) -> None:
+        """Copy the write-ahead log into the file, if much has been written; may take a while.
+
+        Commits go on meanwhile. What they have added is copied between two of them, which takes a
+        millisecond; left to SQLite, one commit in many would wait a tenth of a second for it all.
+        """
+        written = self._written
+        if written - self._checkpointed < CHECKPOINT_BYTES:
+            return
+        self._checkpointed = written
+        with closing(sqlite3.connect(self.path, timeout=60)) as db:
+            _checkpoint(db)
+        self._thread.submit(_checkpoint, self._db).result()
 
     def read(self) -> sqlite3.Connection:
         """A connection that sees what is committed and can write nothing; the caller closes it."""
@@ -175,6 +194,7 @@ class Journal:
             (group, len(ids), batch.arrived, width, body),
         )
         self._last = row.lastrowid or 0
+        self._written += len(body)
 
     def _label(
         self, commit: Commit, added: Sequence[NDArray[np.int32]], new: Mapping[str, StreamRecord]
@@ -287,9 +307,13 @@ class Journal:
         """Samples of each stream (streams,): those that left the log, and those in it."""
         left = self._db.execute("SELECT left_log FROM streams ORDER BY id").fetchall()
         counts = np.array(left, np.int64).reshape(-1)
-        for _, part in log(self._db, self.kinds):
-            counts += np.bincount(part.ids, minlength=len(counts))  # type: ignore[arg-type]
+        for batch in log(self._db, self.kinds):
+            counts += np.bincount(batch.samples.ids, minlength=len(counts))  # type: ignore[arg-type]
         return counts
+
+
+def _checkpoint(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def _held(held: Held) -> tuple[object, ...]:
@@ -297,10 +321,32 @@ def _held(held: Held) -> tuple[object, ...]:
     return held.key, json.dumps(held.group.channels), held.t, x, held.arrived
 
 
-def log(db: sqlite3.Connection, kinds: Mapping[int, Kind]) -> Iterator[tuple[int, Columns]]:
-    """Batches of the log in order of arrival, with their group."""
-    for group, *row in db.execute("SELECT grp, n, width, body FROM log ORDER BY seq"):
-        yield group, decoded(kinds[group], *row)
+class Logged(NamedTuple):
+    """A row of the log, without what is in chunks already."""
+
+    seq: int
+    group: int
+    arrived: float
+    length: int  # bytes
+    samples: Columns
+
+
+def log(
+    db: sqlite3.Connection, kinds: Mapping[int, Kind], until: int = sys.maxsize
+) -> Iterator[Logged]:
+    """Batches of the log in order of arrival, those of rows up to `until`."""
+    rows = db.execute(
+        "SELECT seq, grp, arrived, n, width, body, (SELECT value FROM facts WHERE name = ?) "
+        "FROM log WHERE seq <= ? ORDER BY seq",
+        (TURNED, until),
+    )
+    for seq, group, arrived, *row, turned in rows:
+        samples = decoded(kinds[group], *row)
+        last, stream = (0, 0) if turned is None else json.loads(turned)
+        if seq <= last:
+            assert samples.ids is not None
+            samples = samples.rows(samples.ids >= stream)
+        yield Logged(seq, group, arrived, len(row[-1]), samples)
 
 
 def chunks(

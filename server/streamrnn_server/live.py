@@ -3,7 +3,7 @@
 A tick hands every viewer what the hub has for it, as long as its socket has room. Ticks happen when
 something was published or asked for, and not more often than FRAMES_HZ. Where there are so many
 viewers that ticks would take more than SHARE of the time, mostly in system calls, they get fewer
-and larger frames, down to LEAST_HZ.
+and larger frames, down to LEAST_HZ; a few are worth their frames.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
 
 from streamrnn_server import protocol
-from streamrnn_server.connections import farewell
+from streamrnn_server.connections import Connection, farewell, framed
+from streamrnn_server.frames import Messages
 from streamrnn_server.hub import Hub, Viewer
 
 FRAMES_HZ = 30
 LEAST_HZ = 8
-SHARE = 0.04
+SHARE = 0.025
+FEW = 10  # viewers that get all frames; those beyond may make all wait, by 1 / FRAMES_HZ for FEW
 _ROOM = 1 << 16  # bytes that may wait in a socket's buffer before it has no room
 
 
@@ -31,12 +32,13 @@ class Live:
     def __init__(self, hub: Hub, refuse: Callable[[str, str, str], object]) -> None:
         self._hub = hub
         self._refuse = refuse
-        self._viewers: dict[ServerConnection, Viewer] = {}
+        self._viewers: dict[Connection, Viewer] = {}
         self._ends: set[asyncio.Task[None]] = set()
+        self._frames: dict[Messages, bytes] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._next = 0.0
 
-    async def serve(self, connection: ServerConnection) -> None:
+    async def serve(self, connection: Connection) -> None:
         """One viewer, until it goes."""
         viewer = self._hub.join()
         self._viewers[connection] = viewer
@@ -67,19 +69,19 @@ class Live:
         begin, spent = clock(), time.thread_time()
         self._next = begin + 1 / FRAMES_HZ  # for who wakes meanwhile
         self._hub.tick(time.time())
+        self._frames.clear()
         for connection, viewer in list(self._viewers.items()):
             self._hand_out(connection, viewer, clock())
         spent = time.thread_time() - spent
-        self._next = begin + max(1 / FRAMES_HZ, min(spent / SHARE, 1 / LEAST_HZ))
+        most = min(1 / LEAST_HZ, len(self._viewers) / FEW / FRAMES_HZ)
+        self._next = begin + max(1 / FRAMES_HZ, min(spent / SHARE, most))
 
-    def _hand_out(self, connection: ServerConnection, viewer: Viewer, now: float) -> None:
-        # broadcast() and not send(): it never waits, which one stalled viewer would make all do.
-        while room := connection.transport.get_write_buffer_size() < _ROOM:
-            messages = self._hub.take(viewer)
-            if not messages:
+    def _hand_out(self, connection: Connection, viewer: Viewer, now: float) -> None:
+        while room := connection.waiting_bytes < _ROOM:
+            frames, more = self._burst(viewer)
+            connection.write(frames)  # not send(): it waits, and one who stalled would make all
+            if not more:
                 break
-            for message in messages:
-                broadcast([connection], message)
         if self._hub.busy(viewer):
             self.wake()
         if self._hub.waiting(viewer, now, blocked=not room):
@@ -87,7 +89,22 @@ class Live:
         elif not room:
             self.wake()  # nothing tells when there is room again
 
-    def _cut_off(self, connection: ServerConnection) -> None:
+    def _burst(self, viewer: Viewer) -> tuple[bytes, bool]:
+        """What comes next for a viewer, for one system call, and whether there may be more."""
+        parts: list[bytes] = []
+        size = 0
+        while size < _ROOM:
+            messages = self._hub.take(viewer)
+            if not messages:
+                return b"".join(parts), False
+            part = self._frames.get(messages)
+            if part is None:  # made once for all who get the same in this tick
+                part = self._frames[messages] = b"".join(map(framed, messages))
+            parts.append(part)
+            size += len(part)
+        return b"".join(parts), True
+
+    def _cut_off(self, connection: Connection) -> None:
         del self._viewers[connection]
         self._hub.cut_off += 1
         reason = "no acknowledgement"

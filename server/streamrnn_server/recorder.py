@@ -118,10 +118,12 @@ class Recorder:
     def _age(self, drops: bool) -> None:
         """What no start needs to fold any more becomes chunks; what is too old or too much goes."""
         try:
-            while change := turn(self.journal, self._covered, self._closing):
+            for change in turn(self.journal, self._covered, self._closing):
                 self.journal.in_thread(change).result()
-            if drops and (change := drop(self.journal, self.keep_days, self.keep_bytes)):
-                self.journal.in_thread(change).result()
+                self.journal.checkpoint()
+            if drops and (gone := drop(self.journal, self.keep_days, self.keep_bytes)):
+                self.journal.in_thread(gone).result()
+            self.journal.checkpoint()
         except Exception as error:  # it is tried again: the log holds it all
             log.error("the journal is not compacted: %s", error)
 

@@ -214,7 +214,7 @@ def _after(
         for id, group in groups.items():
             served_by[id] = number_of[group]
         gathered: dict[Group, list[tuple[Columns, NDArray[np.int64]]]] = {}
-        for _, part in log(db, journal.kinds):
+        for *_, part in log(db, journal.kinds):
             assert part.ids is not None
             numbers = ends[part.ids] + repeats(part.ids)
             new = numbers >= start[part.ids]

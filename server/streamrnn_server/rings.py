@@ -31,10 +31,12 @@ def row_dtype(channels: int, outputs: int, units: int) -> np.dtype[Any]:
 class Ring:
     """Samples `first` <= seq < `count` of one stream; older ones were overwritten."""
 
-    __slots__ = ("arrived", "count", "dtype", "first", "_rows")
+    __slots__ = ("arrived", "count", "dtype", "first", "sizes", "_rows")
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
+        C, O, U = (dtype[name].shape[0] for name in "xyh")  # noqa: E741
+        self.sizes = C, O, U
         self.count = 0
         self.first = 0
         self.arrived = math.nan  # server's clock when the newest sample came in
@@ -61,15 +63,17 @@ class Ring:
         self._rows[start : start + head] = rows[:head]
         self._rows[: len(rows) - head] = rows[head:]
 
-    def read(self, first: int, stop: int) -> NDArray[Any]:
-        """Samples first <= seq < stop, which must be held, as records of `dtype`."""
+    def raw(self, first: int, stop: int) -> NDArray[np.uint8]:
+        """Samples first <= seq < stop, which must be held, as bytes (n, itemsize)."""
         size = len(self._rows)
         a, b = first % size, (stop - 1) % size + 1
         if a < b:
-            rows = self._rows[a:b]
-        else:
-            rows = np.concatenate([self._rows[a:], self._rows[:b]])
-        return rows.view(self.dtype)[:, 0]
+            return self._rows[a:b]
+        return np.concatenate([self._rows[a:], self._rows[:b]])
+
+    def read(self, first: int, stop: int) -> NDArray[Any]:
+        """The same as records of `dtype`."""
+        return self.raw(first, stop).view(self.dtype)[:, 0]
 
     def resize(self, capacity: int) -> None:
         """Keep the newest samples in a ring of another size."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from threading import Event
 
@@ -26,7 +27,7 @@ from tests.server.test_journal import Run, by_key, drawn, rules, uninterrupted
 
 def turn(run):
     """Let all of the log become chunks."""
-    while (change := compaction.turn(run.journal, run.journal.last, Event())) is not None:
+    for change in compaction.turn(run.journal, run.journal.last, Event()):
         run.journal.in_thread(change).result()
 
 
@@ -42,7 +43,7 @@ def recorded(run):
             for _, _, part in chunks(db, run.journal.kinds, record.id):
                 found.setdefault(key, []).extend(both(part))
         keys = list(run.journal.streams)
-        for _, part in log(db, run.journal.kinds):
+        for *_, part in log(db, run.journal.kinds):
             for id, sample in zip(part.ids, both(part), strict=True):
                 found.setdefault(keys[id], []).append(sample)
     return found
@@ -89,7 +90,7 @@ def test_columns_come_back_to_the_bit(n, C, O, draw, wide):
 def test_chunks_hold_what_the_log_held_and_numbers_go_on(tmp_path, monkeypatch):
     monkeypatch.setattr(compaction, "CHUNK", 40)
     monkeypatch.setattr(compaction, "PACKED", 16)
-    monkeypatch.setattr(compaction, "TURNED", 30)
+    monkeypatch.setattr(compaction, "PART", 30)
     samples = drawn(400)
     run = Run(tmp_path)
     for start in range(0, 400, 80):
@@ -107,6 +108,61 @@ def test_chunks_hold_what_the_log_held_and_numbers_go_on(tmp_path, monkeypatch):
     run.die()
     run = Run(tmp_path)
     assert run.journal.counts.tolist() == [len(recorded(run)[key]) for key in run.journal.streams]
+    run.die()
+
+
+def test_compaction_that_is_interrupted_anywhere_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(compaction, "MOVED", 1)
+    monkeypatch.setattr(compaction, "LEFT_BYTES", 1000)
+    samples = drawn(300)
+    run = Run(tmp_path)
+    for start in range(0, 200, 20):
+        run.take(samples[start : start + 20])
+    begun = 0
+    while changes := [
+        *islice(compaction.turn(run.journal, run.journal.last - 1, Event()), begun % 3 + 1)
+    ]:
+        begun += 1
+        for change in changes:
+            run.journal.in_thread(change).result()
+        want = told(samples[:200])
+        assert recorded(run) == want
+        with History(tmp_path) as past:
+            for part in past.samples():
+                want[part.key] = want[part.key][len(part.numbers) :]
+                assert int(part.numbers[-1]) + 1 + len(want[part.key]) == len(
+                    recorded(run)[part.key]
+                )
+        assert not any(want.values())
+        run.die()
+        run = Run(tmp_path)
+        assert run.recovered.differing == 0
+    with closing(run.journal.read()) as db:
+        assert begun > 5 and rows(db, "log") == 1
+        assert db.execute("SELECT name FROM facts").fetchall() == [("name",)]
+    run.take(samples[200:])
+    turn(run)
+    assert recorded(run) == told(samples)
+    run.die()
+
+
+def test_the_write_ahead_log_is_copied_once_much_was_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("streamrnn_server.journal.CHECKPOINT_BYTES", 4000)
+    run = Run(tmp_path)
+    file = tmp_path / "journal.sqlite"
+    run.take(drawn(20))
+    run.journal.checkpoint()
+    small = file.stat().st_size
+    run.take(drawn(400))
+    run.journal.checkpoint()
+    copied = file.stat().st_size
+    assert copied > small + 4000
+    log = file.with_name("journal.sqlite-wal")
+    before = log.stat().st_size
+    for _ in range(20):
+        run.take(drawn(400))
+        run.journal.checkpoint()
+    assert log.stat().st_size <= 2 * before  # it begins anew
     run.die()
 
 
@@ -131,17 +187,16 @@ def test_a_stop_does_not_wait_until_the_log_is_turned_over(tmp_path, monkeypatch
     run.take(samples)
     run.recorder.snapshot()
     run.recorder._written.result()
-    begun, turned, by_stream = Event(), [], compaction._by_stream
+    begun, turned, moved = Event(), [], compaction._moved
 
-    def stopped_meanwhile(part):
-        for stream, own in by_stream(part):
-            turned.append(stream)
-            begun.set()
-            run.recorder._closing.wait(60)
-            yield stream, own
+    def stopped_meanwhile(db, kind, moving):
+        turned.append(moving.stream)
+        begun.set()
+        run.recorder._closing.wait(60)
+        return moved(db, kind, moving)
 
     with monkeypatch.context() as patch:
-        patch.setattr(compaction, "_by_stream", stopped_meanwhile)
+        patch.setattr(compaction, "_moved", stopped_meanwhile)
         run.recorder.beat()
         assert begun.wait(60)
         run.stop()

@@ -311,7 +311,7 @@ def test_a_shared_chunk_is_encoded_once(monkeypatch):
         taken(h, viewer)
     encoded = []
     real = binary.encode_chunk
-    monkeypatch.setattr(binary, "encode_chunk", lambda c: encoded.append(c.stream) or real(c))
+    monkeypatch.setattr(binary, "encode_chunk", lambda *of: encoded.append(of[0]) or real(*of))
     h.publish(result(of, ["a", "b", "c"], [1, 1, 1]))
     for viewer in viewers:
         taken(h, viewer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import re
@@ -168,6 +169,7 @@ def test_one_that_is_no_broker_is_tried_again(tmp_path, words, version):
                 assert s.sources[0].state == "waiting" or not s.sources[0].figures["connected"]
 
     run(main())
+    gc.collect()  # here, not in another test
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -278,6 +280,7 @@ def test_tls_with_a_certificate_of_ones_own(tmp_path):
                 await connected(s)
 
     run(main())
+    gc.collect()  # here, not in another test
 
 
 def test_what_cannot_be_used_is_counted_by_kind_and_the_rest_goes_on(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import http.server
 import json
 import signal
@@ -383,3 +384,4 @@ def test_alarms_wait_for_a_broker_with_a_certificate_that_is_trusted(tmp_path):
     ):
         run(main())
         assert [json.loads(body)["value"] for _, body, _ in client.hears(2)] == [11, 12]
+    gc.collect()  # here, not in another test
