@@ -33,7 +33,8 @@ def said(path: Path, plan: Plan) -> Iterator[tuple[str, list[str]]]:
         "streams, each by the first that matches",
         [line for n in range(len(plan.rules)) for line in _stream(plan, n)],
     )
-    yield "sources", [_source(table) for table in plan.read.sources] or ["none: senders only"]
+    sources = [line for table in plan.read.sources for line in _source(table)]
+    yield "sources", sources or ["none: senders only"]
     yield "sinks", [_sink(table) for table in plan.read.sinks] or ["none: the page only"]
     yield "journal", _journal(plan)
     yield "secrets and variables", list(_secrets(_raw(path))) or ["none"]
@@ -78,23 +79,26 @@ def _stream(plan: Plan, n: int) -> Iterator[str]:
     yield f"  a stream takes {_size(step.layout.itemsize)} of memory{per}"
 
 
-def _source(table: Any) -> str:
+def _source(table: Any) -> Iterator[str]:
     match table:
         case ReplaySource():
             pace = f"{table.rate_hz:g} a second" if table.rate_hz else f"speed {table.speed or 1:g}"
-            return f"replay {table.path}, {pace}{', again and again' if table.loop else ''}"
+            yield f"replay {table.path}, {pace}{', again and again' if table.loop else ''}"
         case FollowSource():
-            return f"follow {table.path}"
+            yield f"follow {table.path}"
         case StdinSource():
-            return f"standard input, as stream {table.key}"
+            yield f"standard input, as stream {table.key}"
         case HostSource():
-            return f"this machine's figures, {table.rate_hz:g} a second"
+            yield f"this machine's figures, {table.rate_hz:g} a second"
         case TextSource():
-            return f"text of {', '.join(table.files)}, {table.rate_hz:g} characters a second"
+            yield f"text of {', '.join(table.files)}, {table.rate_hz:g} characters a second"
         case MqttSource():
             topics = ", ".join(topic.topic for topic in table.topics)
-            return f"MQTT {table.version} {table.url} as {table.client_id}{_user(table)}: {topics}"
-    return str(table)
+            yield f"MQTT {table.version} {table.url} as {table.client_id}{_user(table)}: {topics}"
+            timeless = [topic.topic for topic in table.topics if topic.time is None and topic.qos]
+            if timeless:
+                yield f"  without times: {', '.join(timeless)}; what waits at the broker counts as"
+                yield "  taken when it comes, so name its time, or give its streams every"
 
 
 def _sink(table: Any) -> str:

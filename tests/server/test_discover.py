@@ -303,6 +303,7 @@ def test_check_says_what_runs_from_where_exposed_to_whom(tmp_path, monkeypatch):
         "    samples may be 5 s late",
         "  replay data.csv, speed 1",
         "  MQTT 3.1.1 mqtt://broker.example as plant, user me (not encrypted: use mqtts://): plant",
+        "    without times: plant/#; what waits at the broker counts as",
         "  webhook: alarms by POST to https://hooks.example.org/...",
         f"  {tmp_path}/journal: will be made",
         "  boiler/*: at most 48 bytes a sample, 25.2 MB a year for a stream with one",

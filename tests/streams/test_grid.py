@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamrnn.forecast import Forecaster
+from streamrnn.kernels import cycle
 from streamrnn.streams import Batch, Pipeline, Refused, Rule
 from streamrnn.streams.grid import HOWS
 from tests.leaky import Leaky
@@ -107,6 +109,18 @@ def test_rows_of_a_commit_that_failed_are_joined_again(clock):  # noqa: F811
     pipeline.take("p", {"b": 3.0}, 60)
     pipeline.flush()
     assert used == [("p", 60.0, [1.0, 4.0])]
+
+
+@pytest.mark.parametrize(("every", "rows"), [(60.0, 61), (0.0, 40 + 10 + 10 + 11)])
+def test_what_waited_without_times_leaves_a_grid_in_step_with_the_clock(clock, every, rows):  # noqa: F811
+    """For 40 minutes one a minute, ten minutes nothing, then these at once, and on."""
+    rule = Rule("*", lambda channels: Forecaster(), ("value",), every=every)
+    pipeline = Pipeline([rule])
+    for minute in [*range(40), *[50] * 10, *range(51, 62)]:
+        clock.now = 60.0 * minute + 1.0
+        pipeline.take("pump", [float(minute)])
+        pipeline.flush()
+    assert pipeline.group_of("pump").bank["pump"]["cycle"][cycle.ROWS] == rows
 
 
 samples = st.lists(
