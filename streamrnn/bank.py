@@ -219,7 +219,7 @@ class Bank:
         """A copy of the state of each key (n,), wherever it is."""
         rows = np.array([self._row_of[key] for key in keys], np.int64)
         states = allocate(self.model.layout, len(rows))
-        flat(states)[:] = flat(self._states)[np.maximum(rows, 0)]
+        sharing.copied(self._states, np.maximum(rows, 0), flat(states))
         for n in np.flatnonzero(rows < 0).tolist():
             assert self._shelf is not None
             flat(states)[n] = self._shelf.read(~int(rows[n])).view(self._kind)
@@ -265,9 +265,9 @@ class Bank:
         if units is None:
             return np.zeros((len(rows), 0), np.float32)
         low, high = min(rows, default=0), max(rows, default=-1) + 1
-        if high - low > 2 * len(rows):
+        if high - low > max(2, self.model.layout.itemsize >> 10) * len(rows):
             shown: NDArray[np.float32] = units(self._states[rows])
-        else:  # close together: without a copy of all that the step remembers
+        else:  # to look at those between costs less than a copy of all that the step remembers
             shown = units(self._states[low:high])[np.array(rows, np.int64) - low]
         return shown
 

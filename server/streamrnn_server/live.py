@@ -77,23 +77,22 @@ class Live:
         self._next = begin + max(1 / FRAMES_HZ, min(spent / SHARE, most))
 
     def _hand_out(self, connection: Connection, viewer: Viewer, now: float) -> None:
-        while room := connection.waiting_bytes < _ROOM:
-            frames, more = self._burst(viewer)
+        while (room := _ROOM - connection.waiting_bytes) > 0:
+            frames, more = self._burst(viewer, room)
             connection.write(frames)  # not send(): it waits, and one who stalled would make all
             if not more:
                 break
         if self._hub.busy(viewer):
             self.wake()
-        if self._hub.waiting(viewer, now, blocked=not room):
+        if self._hub.waiting(viewer, now, blocked=room <= 0):
             self._cut_off(connection)
-        elif not room:
+        elif room <= 0:
             self.wake()  # nothing tells when there is room again
 
-    def _burst(self, viewer: Viewer) -> tuple[bytes, bool]:
+    def _burst(self, viewer: Viewer, room: int) -> tuple[bytes, bool]:
         """What comes next for a viewer, for one system call, and whether there may be more."""
         parts: list[bytes] = []
-        size = 0
-        while size < _ROOM:
+        while room > 0:
             messages = self._hub.take(viewer)
             if not messages:
                 return b"".join(parts), False
@@ -101,7 +100,7 @@ class Live:
             if part is None:  # made once for all who get the same in this tick
                 part = self._frames[messages] = b"".join(map(framed, messages))
             parts.append(part)
-            size += len(part)
+            room -= len(part)
         return b"".join(parts), True
 
     def _cut_off(self, connection: Connection) -> None:

@@ -93,10 +93,12 @@ def send(url: str, rate_hz: float, rows: int, streams: int, pipe: Connection) ->
             reading = asyncio.create_task(read())
             start, n = time.perf_counter(), 0
             while not pipe.poll():
-                of = ((n * rows + np.arange(rows)) % streams).astype(np.uint32)
+                of = (n * rows + np.arange(rows)) % streams
                 x = np.sin(n / 300) + draw.normal(0, 0.1, (1, rows))
                 now = np.full(rows, time.time())
-                columns = i.Columns(KEYS[:streams], None, now, x.astype(np.float32), of)
+                used, stream = np.unique(of, return_inverse=True)
+                keys = [KEYS[n] for n in used.tolist()]
+                columns = i.Columns(keys, None, now, x.astype(np.float32), stream.astype(np.uint32))
                 await room.acquire()
                 await connection.send(i.encode_columns(columns))
                 n += 1
