@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import logging
-import os
 import secrets
-import socket
 import sys
-import threading
 import time
-import webbrowser
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from streamrnn_server import cli_evaluate, cli_journal, cli_models, cli_setup, cli_text
+from streamrnn_server.cli_run import run_server
+from streamrnn_server.terminal import err, fail, out
 
 if TYPE_CHECKING:
-    from streamrnn_server.app import Server
     from streamrnn_server.send import Sender
 
 # Everything else is imported by the command that needs it: `send` and --help start without NumPy.
@@ -46,8 +39,6 @@ app.command()(cli_models.inspect)
 app.command()(cli_models.convert)
 app.command()(cli_setup.discover)
 app.command()(cli_setup.check)
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Token = Annotated[str, typer.Option(envvar="STREAMRNN_TOKEN", help="what viewers and senders show")]
 
@@ -89,7 +80,7 @@ def demo(
     from streamrnn_server.build import token_problem
 
     if problem := token_problem(host, token):
-        _fail(f"{problem}; for example --token {secrets.token_urlsafe(18)}")
+        fail(f"{problem}; for example --token {secrets.token_urlsafe(18)}")
     from streamrnn import demos
     from streamrnn.streams import Pipeline
     from streamrnn_server import cli_demo
@@ -103,7 +94,7 @@ def demo(
         models = cli_demo.networks(name, err, anew=train)
         shown = demos.shown(name, models)
     except (ValueError, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
     rules = [*shown.rules]
     if not name:  # to compile them takes long, and the other demos don't need it
         rules += cli_demo.welcome()
@@ -130,7 +121,7 @@ def serve(
         server = build(config)
         alone = any(isinstance(table, StdoutSink) for table in read(config).sinks)
     except ConfigError as error:
-        _fail(str(error))
+        fail(str(error))
     run_server(server, say=err if alone else out)
 
 
@@ -162,7 +153,7 @@ def send(
     try:
         spool = None if keep is None else Spool(keep)
     except SpoolError as error:
-        _fail(str(error))
+        fail(str(error))
     sender = Sender(url, stream=stream or None, token=token, notice=err.print, spool=spool)
     started = time.monotonic()
     failure = ""
@@ -180,7 +171,7 @@ def send(
         for example in sender.examples:
             err.print(f"  {example}", markup=False)
     if failure:
-        _fail(failure)
+        fail(failure)
     if refused:
         raise typer.Exit(1)
 
@@ -195,74 +186,3 @@ async def _send(sender: Sender, csv: bool) -> None:
             await asyncio.wait({sending}, timeout=0.2)
             status.update(f"{sender.taken} lines taken, {sum(sender.refused.values())} refused")
     await sending
-
-
-# --- running a server -----------------------------------------------------------------------------
-
-
-def run_server(
-    server: Server, *, open_page: bool = False, show_token: bool = False, say: Console = out
-) -> None:
-    """Serve until Ctrl+C, telling a person how it goes."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
-    settings = server.settings
-    tasks = []
-
-    async def announce() -> None:
-        await server.ready()
-        say.print(f"live after {time.time() - server.hub.started:.1f} s")
-
-    def started(server: Server) -> None:
-        fragment = f"#token={quote(settings.token)}" if settings.token and show_token else ""
-        say.print(f"{server.url}/{fragment}  (Ctrl+C stops)", style="bold", markup=False)
-        tasks.append(asyncio.ensure_future(announce()))
-        if open_page:
-            _open(f"{server.url}/{fragment}")
-
-    problem = ""
-    try:
-        asyncio.run(server.run(started))
-    except (OSError, ValueError) as error:
-        problem = start_problem(settings.host, settings.port, error)
-    if problem:
-        err.print(problem, style="red", markup=False)
-    else:
-        say.print(f"stopped after {server.pipeline.samples} samples")
-    if server.compiling:
-        # A thread is inside the compiler. It cannot be stopped, and to take the interpreter apart
-        # under it can crash.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(1 if problem else 0)
-    if problem:
-        raise typer.Exit(1)
-
-
-def start_problem(host: str, port: int, error: OSError | ValueError) -> str:
-    """What to tell a person who cannot start a server."""
-    number = getattr(error, "errno", None)
-    if number == errno.EADDRINUSE:
-        return (
-            f"port {port} is in use, perhaps by another streamrnn: stop that one or choose another "
-            "port, with --port or as port under [server]; 0 takes any free one"
-        )
-    if number == errno.EACCES:
-        return f"this user may not use port {port}; choose one above 1023"
-    if number == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
-        return f"this machine has no address {host}; 127.0.0.1 is loopback, 0.0.0.0 stands for all"
-    return f"cannot start: {error}"
-
-
-def _open(url: str) -> None:
-    """Open the page, unless that would mean a browser in this very terminal."""
-    if sys.platform.startswith("linux") and not (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    ):
-        return
-    # In a thread: it waits for some browsers.
-    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
-
-
-def _fail(text: str) -> NoReturn:
-    err.print(text, style="red", markup=False)
-    raise typer.Exit(1)

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table as Lines
 
 from streamrnn_server import cli_text
-from streamrnn_server.cli_text import fail, out
+from streamrnn_server.terminal import fail, out
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

@@ -7,13 +7,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+from streamrnn_server.terminal import err, fail, out
 
 Where = Annotated[
     Path, typer.Argument(help="folder of the journal, or a configuration that names it")
@@ -77,7 +75,7 @@ def replay(
         past = stack.enter_context(History(_folder(journal or config), stream or ()))
         server = build(config, past=past)
         if page:
-            from streamrnn_server.cli import run_server
+            from streamrnn_server.cli_run import run_server
 
             return run_server(server)
         groups, refused = groups_of(server.pipeline, past)
@@ -123,7 +121,7 @@ def warm(
     with _told():
         server = build(config)
         if server.recorder is None:
-            _fail(f"{config}: has no [journal] table, so nothing would stay")
+            fail(f"{config}: has no [journal] table, so nothing would stay")
         loaded = asyncio.run(warmed(server.pipeline, server.recorder, files, stream or None))
     for line in loaded.problems:
         err.print(line, style="red", markup=False)
@@ -183,7 +181,7 @@ def _folder(given: Path) -> Path:
         return given
     read = config.read(given)
     if read.journal is None:
-        _fail(f"{given}: has no [journal] table; name the journal's folder instead")
+        fail(f"{given}: has no [journal] table; name the journal's folder instead")
     return given.parent / read.journal.path
 
 
@@ -193,14 +191,14 @@ def _time(option: str, text: str, default: float) -> float:
     try:
         return event_time(text) if text else default
     except ValueError as error:
-        _fail(f"{option}: {error}")
+        fail(f"{option}: {error}")
 
 
 def _known(format: str) -> None:
     from streamrnn_server.export import FORMATS
 
     if format not in FORMATS:
-        _fail(f"--format: expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, got {format}")
+        fail(f"--format: expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, got {format}")
 
 
 @contextmanager
@@ -216,9 +214,4 @@ def _told() -> Iterator[None]:
         sys.stderr.close()
         raise typer.Exit(1) from None
     except (ConfigError, JournalError, ExportError, OSError) as error:
-        _fail(str(error))
-
-
-def _fail(text: str) -> NoReturn:
-    err.print(text, style="red", markup=False)
-    raise typer.Exit(1)
+        fail(str(error))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 from zipfile import BadZipFile
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from streamrnn_server.terminal import err, fail, out
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from streamrnn.bidirectional import Bidirectional
     from streamrnn.network import Network
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 ModelPath = Annotated[
     Path,
@@ -88,9 +87,9 @@ def convert(
     from streamrnn import FormatError, save
 
     if target.suffix != ".safetensors" or target.exists() and target.samefile(source):
-        _fail(f"{target}: expected another name than SRC, that ends in .safetensors")
+        fail(f"{target}: expected another name than SRC, that ends in .safetensors")
     if not target.parent.is_dir():
-        _fail(f"{target}: no such folder as {target.parent}")
+        fail(f"{target}: no such folder as {target.parent}")
     network = _read(source, forward, nonlinearity, tokens)
     if check and not _agrees(network, *check, tolerance):
         if mean or std or out_mean or out_std:
@@ -100,11 +99,11 @@ def convert(
         raise typer.Exit(1)
     _scale(network, {"mean": mean, "std": std, "out_mean": out_mean, "out_std": out_std})
     if not windowed and (why := _unstreamable(network)):
-        _fail(f"{source}: {why}; or convert with --windowed")
+        fail(f"{source}: {why}; or convert with --windowed")
     try:
         save(network.windowed(windowed) if windowed else network, target)
     except (OSError, FormatError) as error:
-        _fail(error)
+        fail(error)
     out.print(f"{target}: {target.stat().st_size:,} bytes", markup=False)
 
 
@@ -119,7 +118,7 @@ def _read(path: Path, forward: str, nonlinearity: str, tokens: bool) -> Network 
             tokens=tokens,
         )
     except (ValueError, OSError, ImportError) as error:  # FormatError among them
-        _fail(error)
+        fail(error)
 
 
 def _scale(network: Network | Bidirectional, given: dict[str, str]) -> None:
@@ -131,7 +130,7 @@ def _scale(network: Network | Bidirectional, given: dict[str, str]) -> None:
             network.scale(**{**network.scaling, **one})
     except ValueError as error:
         options = " ".join(f"--{k.replace('_', '-')} {v}" for k, v in given.items() if v)
-        _fail(f"{options}: expected numbers with commas between, as --mean 20,1000 ({error})")
+        fail(f"{options}: expected numbers with commas between, as --mean 20,1000 ({error})")
 
 
 def _unstreamable(network: Any) -> str:
@@ -156,7 +155,7 @@ def _agrees(network: Any, x: Path, y: Path, tolerance: float) -> bool:
     try:
         given = np.concatenate([run_from_start(network, one) for one in sequences])
     except ValueError as error:
-        _fail(f"{x}: {error}")
+        fail(f"{x}: {error}")
     T = len(given) // len(sequences)
     expected = Y.reshape(-1, network.outputs) if Y.size % network.outputs == 0 else Y.reshape(-1, 1)
     if len(expected) == len(sequences) < len(given):  # the last step of each
@@ -164,7 +163,7 @@ def _agrees(network: Any, x: Path, y: Path, tolerance: float) -> bool:
     else:
         first = 0
     if given.shape != expected.shape:
-        _fail(f"{y}: Y has shape {Y.shape}, but the network gives {given.shape} for {X.shape}")
+        fail(f"{y}: Y has shape {Y.shape}, but the network gives {given.shape} for {X.shape}")
     distance = np.abs(given - expected).max(axis=1)
     out.print(f"largest difference from {y.name}: {distance.max():.3g}", markup=False)
     beyond = np.flatnonzero(~(distance <= tolerance))  # NaN is beyond
@@ -188,16 +187,9 @@ def _loaded(path: Path) -> NDArray[Any]:
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
     except OSError as error:
-        _fail(error)
+        fail(error)
     except (ValueError, EOFError, BadZipFile):
         loaded = None
     if not isinstance(loaded, np.ndarray) or loaded.dtype.kind not in "fiu":
-        _fail(f"{path}: expected one array of numbers, as numpy.save writes it")
+        fail(f"{path}: expected one array of numbers, as numpy.save writes it")
     return loaded
-
-
-def _fail(why: str | Exception) -> NoReturn:
-    if isinstance(why, OSError) and why.filename and why.strerror:
-        why = f"{why.filename}: {why.strerror}"
-    err.print(str(why), style="red", markup=False)
-    raise typer.Exit(1)

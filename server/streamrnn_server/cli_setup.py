@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+
+from streamrnn_server.terminal import err, fail, out
 
 if TYPE_CHECKING:
     from streamrnn_server.survey import SeenTopic
-
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def discover(
@@ -37,7 +35,7 @@ def discover(
     from streamrnn_server import discover as looking
 
     if output.exists():
-        _fail(f"{output} exists, and nothing is overwritten: name another file with --output")
+        fail(f"{output} exists, and nothing is overwritten: name another file with --output")
     try:
         if "://" in source:
             text = _watched(source, seconds, topic, user, password, ca)
@@ -46,7 +44,7 @@ def discover(
         with output.open("x", encoding="utf-8") as file:
             file.write(text)
     except (looking.NothingFound, Refused, OSError, ValueError) as error:
-        _fail(str(error))
+        fail(str(error))
     out.print(f"{output} is written; `streamrnn check {output}` says what it does", markup=False)
 
 
@@ -70,7 +68,7 @@ def _watched(
     from streamrnn_server.process import on_signals
 
     if find_spec("paho") is None:
-        _fail(MISSING)
+        fail(MISSING)
     host, port, tls = place(url)
     name = f"streamrnn-{secrets.token_hex(3)}"
     broker = Broker(host, port, tls, client_id=name, user=user, password=password, ca=ca)
@@ -101,13 +99,8 @@ def check(
         plan = planned(config)
         sections = list(said(config, plan))
     except ConfigError as error:
-        _fail(str(error))
+        fail(str(error))
     for heading, lines in sections:
         out.print(heading, style="bold")
         for line in lines:
             out.print(f"  {line}", markup=False)
-
-
-def _fail(text: str) -> NoReturn:
-    err.print(text, style="red", markup=False)
-    raise typer.Exit(1)

@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+
+from streamrnn_server.terminal import err, fail, out
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from streamrnn.text import Reader
     from streamrnn.training.progress import Report
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 train = typer.Typer(help="Train a network.", no_args_is_help=True)
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="what `train text` wrote")]
@@ -136,11 +135,6 @@ def bits(model: Path, file: Path) -> None:
     except (ValueError, OSError) as error:
         fail(str(error))
     out.print(f"{bits:.4f} bits per character, {len(text)} characters")
-
-
-def fail(text: str) -> NoReturn:
-    err.print(text, style="red", markup=False)
-    raise typer.Exit(1)
 
 
 def _reader(path: Path) -> Reader:

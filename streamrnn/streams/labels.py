@@ -1,13 +1,10 @@
 """Late labels: targets that come after their rows, which came without them."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from streamrnn.streams.batch import LARGEST, checked_time, is_number
 from streamrnn.streams.refused import Refused, failed, shown
-
-if TYPE_CHECKING:
-    from streamrnn.streams.groups import Group
 
 
 class Label(NamedTuple):
@@ -42,13 +39,19 @@ def _nothing_to_learn(label: Label) -> Refused:
 
 
 def learn(
-    group: "Group", labels: Sequence[Label], refuse: Callable[[Refused], object]
+    by: Callable[[Sequence[Label]], Sequence[bool]],
+    where: str,
+    labels: Sequence[Label],
+    refuse: Callable[[Refused], object],
 ) -> list[Label]:
-    """Those that taught something; the others are refused, and their senders told."""
+    """Those that taught something; the others are refused, and their senders told.
+
+    by  a group's `learn`; `where`: its rule
+    """
     try:
-        learned = group.learn(labels) if labels else []
+        learned = by(labels) if labels else []
     except Exception as error:  # the group has put its states back
-        refuse(failed(group.rule.match, error, len(labels), "cannot learn, with "))
+        refuse(failed(where, error, len(labels), "cannot learn, with "))
         return []
     for label, taught in zip(labels, learned, strict=True):
         if not taught:

@@ -308,7 +308,7 @@ class Pipeline:
             if held is not None:
                 group.hold()
             for labels, batch in samples.parts(self._arrived, group.channels):
-                for label in learn(group, labels, self.refuse):
+                for label in learn(group.learn, group.rule.match, labels, self.refuse):
                     if held is not None:
                         self._learned.append((len(held), label))
                 if batch is not None:

@@ -14,7 +14,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from streamrnn_server import cli, send
+from streamrnn_server import cli, cli_run, send
 from streamrnn_server.send import Lines, Sender, SendError
 from typer.testing import CliRunner
 from websockets.asyncio import server as websockets
@@ -341,7 +341,7 @@ def test_a_port_in_use_is_said_with_what_to_do():
     ],
 )
 def test_why_a_server_does_not_start(error, text):
-    assert cli.start_problem("10.9.9.9", 80, error) == text
+    assert cli_run.start_problem("10.9.9.9", 80, error) == text
 
 
 def start(*arguments):
