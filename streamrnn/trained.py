@@ -127,6 +127,7 @@ def from_file(
     `from_keras`; .json: `from_rtneural`; .nam: `from_nam`. Raises FormatError for another ending.
     """
     ending = Path(path).suffix.lower()
+    os.stat(path)  # that there is no file is said before that a package is missing
     if ending == ".onnx":
         return from_onnx(path, tokens=tokens)
     if ending in (".keras", ".h5", ".hdf5"):

@@ -94,7 +94,7 @@ def demo(
         models = cli_demo.networks(name, err, anew=train)
         shown = demos.shown(name, models)
     except (ValueError, OSError) as error:
-        fail(str(error))
+        fail(error)
     rules = [*shown.rules]
     if not name:  # to compile them takes long, and the other demos don't need it
         rules += cli_demo.welcome()
@@ -121,7 +121,7 @@ def serve(
         server = build(config)
         alone = any(isinstance(table, StdoutSink) for table in read(config).sinks)
     except ConfigError as error:
-        fail(str(error))
+        fail(error)
     run_server(server, say=err if alone else out)
 
 
@@ -153,7 +153,7 @@ def send(
     try:
         spool = None if keep is None else Spool(keep)
     except SpoolError as error:
-        fail(str(error))
+        fail(error)
     sender = Sender(url, stream=stream or None, token=token, notice=err.print, spool=spool)
     started = time.monotonic()
     failure = ""

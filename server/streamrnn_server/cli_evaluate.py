@@ -109,7 +109,7 @@ def _recording(
         fail(f"--peers: {error}")
     except (ValueError, OSError) as error:
         hint = "; choose columns with --channels, that of times with --time"
-        fail(f"{error}{hint if 'expected a number or nothing' in str(error) else ''}")
+        fail(f"{error}{hint}" if "expected a number or nothing" in str(error) else error)
     for line in report(table, target):
         out.print(line, markup=False)
     out.print(_lines(evaluation))

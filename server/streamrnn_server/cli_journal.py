@@ -118,6 +118,9 @@ def warm(
     from streamrnn_server.build import build
     from streamrnn_server.warm import warmed
 
+    for file in files:  # before a journal is made
+        if not file.is_file():
+            fail(f"there is no file {file}")
     with _told():
         server = build(config)
         if server.recorder is None:
@@ -139,9 +142,8 @@ def backup(
 
     with _told():
         size = backups.backup(_folder(journal), into)
-    out.print(
-        f"{into} holds {size / 1e6:.1f} MB; `streamrnn restore {into}` makes it a journal again"
-    )
+    again = f"`streamrnn restore {into} FOLDER` makes it a journal again"
+    out.print(f"{into} holds {size / 1e6:.1f} MB; {again}", markup=False)
 
 
 def restore(
@@ -214,4 +216,4 @@ def _told() -> Iterator[None]:
         sys.stderr.close()
         raise typer.Exit(1) from None
     except (ConfigError, JournalError, ExportError, OSError) as error:
-        fail(str(error))
+        fail(error)

@@ -36,6 +36,8 @@ def discover(
 
     if output.exists():
         fail(f"{output} exists, and nothing is overwritten: name another file with --output")
+    if not output.parent.is_dir():
+        fail(f"{output}: no such folder as {output.parent}")
     try:
         if "://" in source:
             text = _watched(source, seconds, topic, user, password, ca)
@@ -44,7 +46,7 @@ def discover(
         with output.open("x", encoding="utf-8") as file:
             file.write(text)
     except (looking.NothingFound, Refused, OSError, ValueError) as error:
-        fail(str(error))
+        fail(error)
     out.print(f"{output} is written; `streamrnn check {output}` says what it does", markup=False)
 
 
@@ -67,9 +69,9 @@ def _watched(
     from streamrnn_server.draft import of_topics
     from streamrnn_server.process import on_signals
 
+    host, port, tls = place(url)
     if find_spec("paho") is None:
         fail(MISSING)
-    host, port, tls = place(url)
     name = f"streamrnn-{secrets.token_hex(3)}"
     broker = Broker(host, port, tls, client_id=name, user=user, password=password, ca=ca)
     broker.context()  # says what is wrong with certificates
@@ -99,7 +101,7 @@ def check(
         plan = planned(config)
         sections = list(said(config, plan))
     except ConfigError as error:
-        fail(str(error))
+        fail(error)
     for heading, lines in sections:
         out.print(heading, style="bold")
         for line in lines:

@@ -89,7 +89,7 @@ def text(
         save(reader.model, output, metadata=reader.metadata)
         begun.unlink(missing_ok=True)
     except (ValueError, OSError) as error:
-        fail(str(error))
+        fail(error)
     told = ""
     if history.validation:
         bits = history.validation[history.best] / math.log(2)
@@ -133,7 +133,7 @@ def bits(model: Path, file: Path) -> None:
         text = charrnn.read([file])
         bits = charrnn.bits_per_character(reader, text)
     except (ValueError, OSError) as error:
-        fail(str(error))
+        fail(error)
     out.print(f"{bits:.4f} bits per character, {len(text)} characters")
 
 
@@ -144,7 +144,7 @@ def _reader(path: Path) -> Reader:
     try:
         return load_reader(path)
     except (FormatError, OSError) as error:
-        fail(str(error))
+        fail(error)
 
 
 def _corpus(files: list[Path]) -> tuple[str, str | None]:

@@ -164,7 +164,7 @@ def test_peers_stand_beside(pump):
         (["words.csv"], "words.csv:2: channel city: expected a number or nothing where missing, "
             "got 'Rome'; choose columns with --channels, that of times with --time"),
         (["few.csv"], "value has 90 values, expected at least 162: the first 100 rows only teach"),
-        (["absent.csv"], "No such file or directory: 'absent.csv'"),
+        (["absent.csv"], "absent.csv: No such file or directory"),
         (["pump.docx"], "ends in '.docx', expected .csv"),
         (["model.safetensors"], "is a model; give the text to judge it on too"),
         (["pump.csv", "--plot", "a.bmp"], "a.bmp: ends in '.bmp', expected .svg, .png, .pdf"),

@@ -1,6 +1,7 @@
 """`streamrnn inspect` and `convert`: what they print, write and refuse."""
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +119,10 @@ def test_inspect_of_what_convert_wrote_says_who_takes_it(recorded):
     ("arguments", "text"),
     [
         (("inspect", "net.tflite"), "net.tflite: ends in '.tflite', expected .pt, .pth, .bin"),
-        (("inspect", "absent.safetensors"), "absent.safetensors: No such file or directory"),
+        *(
+            (("inspect", f"absent.{ending}"), f"absent.{ending}: No such file or directory")
+            for ending in ("safetensors", "pt", "onnx", "keras")
+        ),
         (
             ("convert", "gru.safetensors", "gru.onnx"),
             "gru.onnx: expected another name than SRC, that ends in .safetensors",
@@ -152,8 +156,11 @@ def test_inspect_of_what_convert_wrote_says_who_takes_it(recorded):
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(recorded, arguments, text):
+def test_what_does_not_fit_is_refused(recorded, monkeypatch, arguments, text):
+    for package in ("torch", "onnx", "h5py"):  # that one is absent is not the matter here
+        monkeypatch.setitem(sys.modules, package, None)
     Path("empty.npy").touch()
+    Path("net.tflite").touch()
     Path("cut.npz").write_bytes(b"PK\3\4" + bytes(99))
     code, found = run(*arguments)
     assert code == 1 and text in found and not Path("m.safetensors").exists()

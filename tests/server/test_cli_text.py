@@ -76,7 +76,7 @@ def test_training_goes_on_after_a_kill(trained, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["train", "text", "missing.txt"], "No such file or directory: 'missing.txt'"),
+        (["train", "text", "missing.txt"], "missing.txt: No such file or directory"),
         (["train", "text", "empty.txt"], "the corpus is empty, expected text to learn from"),
         (["train", "text", "same.txt"], "the corpus is 500 times the character 'a'"),
         (["train", "text", "latin.txt"], "latin.txt: byte 3 is 0xe9, which is not UTF-8"),

@@ -226,12 +226,15 @@ def test_a_step_that_cannot_be_made_says_so(folder):
     ("content", "error"),
     [
         (None, "c.toml: there is no such file"),
+        ("folder", "c.toml: cannot be read: Is a directory"),
         (b"a = ", "c.toml: is not TOML: Invalid value (at end of document)"),
         (b"\xff\xfe", "c.toml: cannot be read: 'utf-8' codec can't decode byte 0xff ..."),
     ],
 )
 def test_a_file_that_is_no_configuration(folder, content, error):
-    if content is not None:
+    if content == "folder":
+        (folder / "c.toml").mkdir()
+    elif content is not None:
         (folder / "c.toml").write_bytes(content)
     with pytest.raises(ConfigError) as caught:
         build("c.toml")

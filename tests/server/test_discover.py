@@ -152,6 +152,11 @@ def test_discovering_where_there_is_nothing(tmp_path, monkeypatch):
         assert result.stderr.startswith(
             "no numbers in 0 messages of 0 topics in 0.5 s (connected);"
         )
+    result = streamrnn("discover", "absent.csv")
+    assert result.stderr == "absent.csv: No such file or directory\n"
+    result = streamrnn("discover", broker.url, "--output", "no/c.toml")
+    assert result.stderr == "no/c.toml: no such folder as no\n"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     result = streamrnn("discover", "http://a")
     assert "expected mqtt://host:port, or mqtts:// for TLS, got 'http://a'" in result.stderr
     (tmp_path / "empty.csv").write_text("")

@@ -247,7 +247,8 @@ def test_the_commands_do_it(tmp_path):
     done = command("replay", config, "--output", tmp_path / "now.csv")
     assert "stream  samples" in done.stdout and done.exit_code == 0
     assert (tmp_path / "now.csv").read_text().startswith("stream,t,value,value +1,")
-    assert command("backup", config, tmp_path / "copy").exit_code == 0
+    copied = command("backup", config, tmp_path / "copy")
+    assert f"; `streamrnn restore {tmp_path}/copy FOLDER` makes it a journal" in copied.stdout
     assert command("restore", tmp_path / "copy", tmp_path / "again").exit_code == 0
     for words, error in [
         (("export", config, "--from", "soon"), "--from: expected seconds since 1970 or an ISO"),
@@ -314,12 +315,15 @@ def test_recordings_are_loaded_before_a_server_begins(tmp_path):
 
 
 def test_loading_needs_a_journal_and_a_server_that_is_stopped(tmp_path):
-    config = tmp_path / "plant.toml"
+    config, file = tmp_path / "plant.toml", tmp_path / "x.csv"
+    file.touch()
     config.write_text(CONFIG.replace("[journal]", ""))
-    done = CliRunner().invoke(app, ["warm", str(config), "x.csv"])
+    done = CliRunner().invoke(app, ["warm", str(config), str(file)])
     assert "has no [journal] table, so nothing would stay" in done.stderr.replace("\n", "")
     config.write_text(CONFIG)
+    done = CliRunner().invoke(app, ["warm", str(config), str(file), "absent.csv"])
+    assert done.stderr == "there is no file absent.csv\n" and not (tmp_path / "journal").exists()
     run = Run(tmp_path / "journal", LEAKY)
-    done = CliRunner().invoke(app, ["warm", str(config), "x.csv"])
+    done = CliRunner().invoke(app, ["warm", str(config), str(file)])
     assert "is in use by another streamrnn; stop that one" in done.stderr.replace("\n", "")
     run.die()
