@@ -115,11 +115,11 @@ class Learner(OneStream):
         """Look at the arrays that are there now; the door to them is made when it is needed."""
         H = self.horizon
         self._flat = flat(self._states)
-        self._door: Callable[[Any], bool] | None = None
-        self._now = tuple(self._y[0, begin : begin + H] for begin in (0, H, 2 * H))
+        self._door: Callable[[Any], Forecast | None] | None = None
+        *self._now, self._told = np.split(self._y[0], [H, 2 * H, 3 * H])
 
     def __getstate__(self) -> dict[str, Any]:
-        views = ("_flat", "_door", "_now")
+        views = ("_flat", "_door", "_now", "_told")
         return {name: value for name, value in self.__dict__.items() if name not in views}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -298,20 +298,25 @@ class Learner(OneStream):
             seasonal=float(state["cycle"][cycle.NAIVE]) or math.nan,
         )
 
-    def _step(self, row: ArrayLike, t: float | None) -> None:
-        """Move by a row; its y is in _y."""
+    def _step(self, row: ArrayLike, t: float | None) -> Forecast:
+        """Move by a row that comes with a time, or that the door does not take as it is."""
         self._t[0] = math.nan if t is None else t
-        move = self._door or self._open()
-        if not move(row):
-            self._x[0] = check_row(row, self)
-            self._advance(*self._plan, self._flat, ONE_ROW, self._t, self._x, self._y)
+        try:
+            ahead = (self._door or self._open())(row)
+            if ahead is None:
+                self._x[0] = check_row(row, self)
+                self._advance(*self._plan, self._flat, ONE_ROW, self._t, self._x, self._y)
+                ahead = self._forecast(self._y[0].copy())
+        finally:
+            self._t[0] = math.nan
+        return ahead
 
-    def _open(self) -> Callable[[Any], bool]:
-        move: Callable[[Any], bool] = _shut
+    def _open(self) -> Callable[[Any], Forecast | None]:
+        move: Callable[[Any], Forecast | None] = _shut
         if door.available():
             target, *plan = self._plan
             arrays = (*plan, self._flat, ONE_ROW, self._t, self._x, self._y)
-            move = door.mover(self._newest, target, arrays, self._x)
+            move = door.mover(self._newest, target, arrays, self._x, Forecast, self._now)
         self._door = move
         return move
 
@@ -332,8 +337,8 @@ class Learner(OneStream):
         return Forecast(y[..., :H], y[..., H : 2 * H], y[..., 2 * H : 3 * H])
 
 
-def _shut(row: object) -> bool:
-    return False
+def _shut(row: object) -> None:
+    return None
 
 
 def _turn() -> Array:
@@ -409,9 +414,8 @@ class Forecaster(Learner):
 
         Raises ValueError or TypeError when the row has another shape or is not of numbers.
         """
-        self._step(row, t)
-        mean, lower, upper = self._now
-        return Forecast(mean.copy(), lower.copy(), upper.copy())
+        ahead = (self._door or self._open())(row) if t is None else None
+        return self._step(row, t) if ahead is None else ahead
 
     def run(self, X: ArrayLike, t: ArrayLike | None = None) -> Forecast:
         """Advance by X (T, channels), oldest first; the forecasts of row t in row t, (T, horizon).

@@ -2,6 +2,7 @@
 
 import gc
 import re
+import sys
 import weakref
 
 import numpy as np
@@ -210,6 +211,32 @@ def test_what_a_learner_returned_stays():
     kept = bits(first)
     forecaster.step(5.0)
     assert bits(first) == kept
+
+
+def test_what_a_learner_returned_is_gone_when_it_is_left():
+    forecaster = srnn.Forecaster()
+    result = forecaster.step(1.0)
+    assert type(result) is srnn.Forecast and result._fields == ("mean", "lower", "upper")
+    known = sys.getrefcount(srnn.Forecast), sys.getrefcount(None)
+    for x in range(1000):
+        result = forecaster.step(float(x))
+        assert sys.getrefcount(result) == 2  # `result`, and the argument of this call
+        # of an array: its tuple, `line`, the argument
+        assert [sys.getrefcount(line) for line in result if line.base is None] in ([3] * 3, [])
+    assert abs(sys.getrefcount(srnn.Forecast) - known[0]) < 10
+    assert abs(sys.getrefcount(None) - known[1]) < 100  # a thousand, were one lost in each row
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_a_time_belongs_to_its_row_only(learner):
+    timed, plain = learner(), learner()
+    for n in range(50):
+        timed.step(float(n), t=60.0 * n)
+        plain.step(float(n), t=60.0 * n)
+    with pytest.raises(ValueError):
+        timed.step([1.0, 2.0], t=60.0 * 53)
+    assert bits(timed.step(50.0)) == bits(plain.step(50.0))
+    assert timed.state.tobytes() == plain.state.tobytes()
 
 
 @pytest.mark.parametrize("learner", LEARNERS)

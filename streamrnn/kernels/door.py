@@ -6,7 +6,7 @@ float or an array of the step's scalars is read straight from the object's memor
 comes is left to Python, which converts it or raises.
 
 builtin   a network's step, which returns y
-mover     a learner's, for which Python makes the result: a tuple of new arrays
+mover     a learner's, which returns a named tuple of new arrays
 """
 
 import ctypes
@@ -32,8 +32,10 @@ METH_O = 8
 SIZE, X, ARRAY, SCALARS, FLOAT, FLOAT64 = range(6)
 # then of a network
 PLAN, WEIGHTS, STATE, ROW, OUTPUTS, Y, SCRATCH, SLOW, RESULT, COUNT = range(6, 16)
-# or of a learner: True, False, its CFunction, the target, then address and size of each array
-MOVED, LEFT, BODY, TARGET, ARRAYS = range(6, 11)
+# or of a learner: None, its CFunction, the target, the type of its result, `copy` of each of the
+# COLUMNS that has, then address and size of each array
+COLUMNS = 3
+NONE, BODY, TARGET, KIND, COPY, ARRAYS = *range(6, 11), 10 + COLUMNS
 
 # words of CPython's and NumPy's objects; `available` holds them against real ones
 TYPE, VALUE, DATA, DIMENSIONS, SHAPE, STRIDES, DTYPE = 1, 2, 2, 3, 4, 5, 7
@@ -41,6 +43,12 @@ TYPE, VALUE, DATA, DIMENSIONS, SHAPE, STRIDES, DTYPE = 1, 2, 2, 3, 4, 5, 7
 _to_float: Any = types.ExternalFunction("PyFloat_FromDouble", types.int64(types.float64))
 _call: Any = types.ExternalFunction("PyObject_CallOneArg", types.int64(types.int64, types.int64))
 _keep: Any = types.ExternalFunction("Py_IncRef", types.void(types.int64))
+_drop: Any = types.ExternalFunction("Py_DecRef", types.void(types.int64))
+_call_alone: Any = types.ExternalFunction("PyObject_CallNoArgs", types.int64(types.int64))
+_tuple: Any = types.ExternalFunction("PyType_GenericAlloc", types.int64(types.int64, types.int64))
+_set_item: Any = types.ExternalFunction(
+    "PyTuple_SetItem", types.int32(types.int64, types.int64, types.int64)
+)
 
 
 @intrinsic
@@ -111,7 +119,7 @@ STEP = CFunction(_step, "int64")
 
 
 def _move(self, argument):
-    """`self(argument)`: the learner moves by a row; False, and nothing done, for another object."""
+    """`self(argument)`: the learner moves by a row; None, and nothing done, for another object."""
     p = integer(self, DATA)
     x = integer(p, X)
     if _number(p, argument):
@@ -120,11 +128,17 @@ def _move(self, argument):
         for i in range(integer(p, SIZE)):
             set_integer(x, i, integer(integer(argument, DATA), i))
     else:
-        _keep(integer(p, LEFT))
-        return integer(p, LEFT)
+        _keep(integer(p, NONE))
+        return integer(p, NONE)
     call(integer(p, BODY), (p,))
-    _keep(integer(p, MOVED))
-    return integer(p, MOVED)
+    result = _tuple(integer(p, KIND), COLUMNS)
+    for column in range(COLUMNS if result != 0 else 0):
+        array = _call_alone(integer(p, COPY + column))
+        if array == 0:
+            _drop(result)
+            return 0
+        _set_item(result, column, array)
+    return result
 
 
 MOVE = CFunction(_move, "int64")
@@ -222,20 +236,27 @@ def builtin(
 
 
 def mover(
-    body: CFunction, target: int, arrays: Sequence[NDArray[Any]], x: NDArray[np.float64]
-) -> Callable[[Any], bool]:
-    """A function of a row that moves a learner by it, and returns whether it has.
+    body: CFunction,
+    target: int,
+    arrays: Sequence[NDArray[Any]],
+    x: NDArray[np.float64],
+    kind: type[tuple[Any, ...]],
+    columns: Sequence[NDArray[Any]],
+) -> Callable[[Any], Any]:
+    """A function of a row that moves a learner by it, and returns what it says then.
 
-    It returns False for any argument but a float (one channel) or float64 array (channels,).
+    It returns None for any argument but a float (one channel) or float64 array (channels,).
     body     CFunction of the learner that calls its `advance` with `arguments`
     arrays   these, after the target; x is among them
+    kind     the named tuple of COLUMNS that is returned, copies of `columns`
     """
     words = _words(ARRAYS + 2 * len(arrays), x)
-    words[MOVED], words[LEFT] = id(True), id(False)
-    words[BODY], words[TARGET] = body.address, target
+    copies = [column.copy for column in columns]
+    words[NONE], words[BODY], words[TARGET] = id(None), body.address, target
+    words[KIND], words[COPY:ARRAYS] = id(kind), [id(copy) for copy in copies]
     words[ARRAYS::2] = [array.ctypes.data for array in arrays]
     words[ARRAYS + 1 :: 2] = [array.size for array in arrays]
-    return _method(MOVE, words, tuple(arrays))
+    return _method(MOVE, words, (*arrays, kind, *copies))
 
 
 def _words(count: int, x: NDArray[Any]) -> NDArray[np.int64]:
