@@ -27,6 +27,7 @@ from streamrnn.detect import Detector
 from streamrnn.forecast import Forecaster
 from streamrnn.formats import FormatError
 from streamrnn.formats.layer import Layer
+from streamrnn.kernels.channels import CHANNEL_SIZE
 from streamrnn.kernels.jit import fingerprint
 from streamrnn.model import GRU, LRU, LSTM, RNN, Model
 from streamrnn.network import Network
@@ -237,7 +238,7 @@ def _given(config: dict[str, Any]) -> str:
 
 def _check_learned(config: dict[str, Any], size: int) -> None:
     C, horizon = config["channels"], config["horizon"]
-    least = (2 * C) ** 2 + 3 * horizon**2  # the largest fields, P and made
+    least = CHANNEL_SIZE * C + 2 * horizon**2  # of the fields channels and said
     if least > size:
         raise FormatError(
             f"channels {C}, horizon {horizon} need a state of at least {least} numbers, but the "

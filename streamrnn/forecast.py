@@ -18,6 +18,7 @@ from streamrnn.kernels import calendar, channels, clock, cycle, door, late
 from streamrnn.kernels import forecast as kernel
 from streamrnn.kernels import rtrl as recurrences
 from streamrnn.kernels.jit import CFunction
+from streamrnn.kernels.ring import waits
 from streamrnn.step import OneStream, Output, allocate, check_row, check_rows, flat, padded
 
 Array = NDArray[np.float64]
@@ -285,7 +286,9 @@ class Learner(OneStream):
         }
         parts = {name: products[which].sum(axis=0) for name, which in groups.items()}
         place = int(state["cycle"][cycle.ROWS] - 1) % self.horizon
-        parts["cycle"] += state["told"][calendar.WEIGHT] * state["told"][2 + place]
+        usual = state["usual"].reshape(-1, 2)[:, calendar.BEYOND]
+        told = usual[[waits.py_func(h, place, self.horizon) for h in range(self.horizon)]]
+        parts["cycle"] += state["told"][calendar.WEIGHT] * told
         change = state["now"][0] - state["channels"][self.target, channels.VALUE]
         return Explanation(
             change=change,

@@ -69,6 +69,14 @@ def test_a_loaded_bank_goes_on_with_the_same_bits(step, tmp_path):
     assert loaded.step(keys, X).tobytes() == bank.step(keys, X).tobytes()
 
 
+def test_a_forecaster_of_many_channels_is_loaded(tmp_path):
+    forecaster = srnn.Forecaster(60)
+    forecaster.step(np.arange(60.0))
+    srnn.save(forecaster, tmp_path / "learned.safetensors")
+    loaded = srnn.load(tmp_path / "learned.safetensors")
+    assert loaded.state.tobytes() == forecaster.state.tobytes()
+
+
 def test_a_bank_over_a_step_of_ones_own_is_loaded_with_the_step(tmp_path):
     class Count:
         layout = padded([("n", 1)], np.float64)

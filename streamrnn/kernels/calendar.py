@@ -14,6 +14,7 @@ import math
 from streamrnn.kernels import clock as clocks
 from streamrnn.kernels.channels import clip
 from streamrnn.kernels.jit import inner
+from streamrnn.kernels.ring import waits
 
 DAY = 86400.0  # seconds
 PARTS = 48  # of a day
@@ -30,12 +31,13 @@ OUTLIER = 1.5  # a change counts as at most this many times spread and step
 # how many it comes from, by part; then these
 COUNTS = 2 * PARTS
 LAST = 4 * PARTS  # time of the last row whose target was present
-LEFT = LAST + 1  # rows for which something may still be kept in `told`
+LEFT = LAST + 1  # rows for which something may still be kept in the ring
 SIZE = LEFT + 1
 
-# row of told (2 + 2H, H): these; then what the calendar said beyond the others in each of the last
-# H rows, where forecast.kept says, and then what they said
-WEIGHT, SURE = 0, 1
+WEIGHT, SURE = 0, 1  # row of told (2, H)
+
+# of a forecast in the ring: what the calendar said beyond the others, and what they said
+BEYOND, CHANGE = 0, 1
 
 
 @inner
@@ -78,13 +80,12 @@ def observe(t, seconds, change, size, days):
 
 
 @inner
-def learn(h, then, truth, miss, told):
-    """The change since the row at place `then`, h + 1 rows ago, is known, and the usual error."""
-    H = told.shape[1]
-    beyond = told[2 + then, h]
+def learn(h, said, truth, miss, told):
+    """The change since the row h + 1 rows ago, which left `said`, is known, and the usual error."""
+    beyond = said[BEYOND]
     if beyond == 0.0:
         return
-    error = truth - told[2 + H + then, h] - told[WEIGHT, h] * beyond
+    error = truth - said[CHANGE] - told[WEIGHT, h] * beyond
     x, P = beyond / miss, told[SURE, h]
     known = P * x / (FORGETTING + P * x * x)
     told[WEIGHT, h] = min(max(told[WEIGHT, h] + known * clip(error / miss, HUBER), 0.0), 1.0)
@@ -92,13 +93,13 @@ def learn(h, then, truth, miss, told):
 
 
 @inner
-def forecast(t, seconds, place, miss, days, told, change):
-    """change (H,), forecast in the row at t, receives what the calendar has to say."""
+def forecast(t, seconds, place, miss, days, told, ring, change):
+    """change (H,), forecast at t, receives what the calendar has to say; `ring` keeps that."""
     H = change.size
     if seconds == 0.0 and days[LEFT] == 0.0:
         return
     if days[LEFT] == 0.0:
-        told[2 : 2 + H] = 0.0
+        ring[:, BEYOND] = 0.0
     days[LEFT] = H if seconds > 0.0 else days[LEFT] - 1.0
     known, usual = seconds > 0.0, 0.0
     for h in range(H):
@@ -108,5 +109,6 @@ def forecast(t, seconds, place, miss, days, told, change):
             known, usual = days[COUNTS + i] > 0.0, usual + days[i]
             if known:
                 beyond = clip(usual - change[h], APART * miss[h])
-        told[2 + place, h], told[2 + H + place, h] = beyond, change[h]
+        said = ring[waits(h, place, H)]
+        said[BEYOND], said[CHANGE] = beyond, change[h]
         change[h] += told[WEIGHT, h] * beyond

@@ -15,7 +15,9 @@ from streamrnn.kernels import cycle as cycles
 from streamrnn.kernels import forecast, watch
 from streamrnn.kernels.channels import CHANNEL_SIZE, SEEN, STEP, VALUE, missing
 from streamrnn.kernels.door import arguments
+from streamrnn.kernels.doubles import matrix
 from streamrnn.kernels.jit import CFunction, inner, jit
+from streamrnn.kernels.ring import kept, waits
 
 # the state of a detector: the forecaster's fields, then these
 FIELDS = (
@@ -106,13 +108,13 @@ def lasting(d):
 @inner
 def made(h, at, s):
     """The forecast that was made h + 1 rows ago for the row that comes, and its usual error."""
-    ahead = forecast.part(s, at, forecast.AHEAD).reshape(forecast.AHEAD_SIZE, -1)
+    H = (at[forecast.AHEAD + 1] - at[forecast.AHEAD]) // forecast.AHEAD_SIZE
+    ahead = matrix(s, at[forecast.AHEAD], forecast.AHEAD_SIZE, H)
     miss = ahead[forecast.MISS, h]
     if missing(ahead[forecast.ORIGIN, h]) or miss == 0.0:
         return math.nan, 0.0
-    H = ahead.shape[1]
-    then = forecast.kept(h, int(s[at[forecast.CYCLE] + cycles.ROWS]) % H, H)
-    return forecast.part(s, at, forecast.MADE).reshape(H, 2, H)[then, 0, h], miss
+    then = kept(h, int(s[at[forecast.CYCLE] + cycles.ROWS]) % H, H)
+    return s[at[forecast.MADE] + 2 * waits(h, then, H)], miss
 
 
 @inner
@@ -138,9 +140,9 @@ def judge(target, at, s, x, told):
     """Score, alarm, drift, reason and channel of the row x into told (TOLD,); s is from before."""
     C, own = x.size, len(forecast.FIELDS)
     recent = s[at[own] : at[own + 1]]
-    watches = s[at[own + 1] : at[own + 2]].reshape(C, WATCH_SIZE)
+    watches = matrix(s, at[own + 1], C, WATCH_SIZE)
     strengths = s[at[own + 2] : at[own + 2] + watch.KINDS]
-    channels = forecast.part(s, at, forecast.CHANNELS).reshape(C, CHANNEL_SIZE)
+    channels = matrix(s, at[forecast.CHANNELS], C, CHANNEL_SIZE)
     clock = forecast.part(s, at, forecast.CLOCK)
     strength, reason, blamed = 0.0, 0, 0
     sudden, where = 0, 0  # what is told of the errors meanwhile does not say it

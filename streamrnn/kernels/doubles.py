@@ -8,13 +8,15 @@ forecaster have 12 to 44 turns, and were nearly all rest.  One body serves both 
     for j in range(d - d % 4, d):
         body(..., j, ONE)
 
-An array is read as if it were flat.  Nothing here checks bounds: who calls, checks.
+An array is read as if it were flat.  Nothing here checks bounds: who calls, checks.  `matrix` is
+`reshape` without the call that takes as long as the rest of a small loop.
 """
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import models, register_model
+from numba.np.arrayobj import populate_array
 
 from streamrnn.kernels.simd import I32, intrinsic
 
@@ -50,6 +52,29 @@ def _splat(builder, value):
         return value
     one = builder.insert_element(ir.Constant(F64S, ir.Undefined), value, ir.Constant(I32, 0))
     return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(I32, 4), [0] * 4))
+
+
+@intrinsic
+def matrix(typing, array, begin, rows, columns):
+    """The (rows, columns) that begin at array[begin], an array of one dimension."""
+    result = types.Array(array.dtype, 2, "C")
+
+    def generate(context, builder, signature, arguments):
+        values, begin, rows, columns = arguments
+        data = context.make_array(array)(context, builder, values).data
+        size = ir.Constant(begin.type, 8)
+        made = context.make_array(result)(context, builder)
+        populate_array(
+            made,
+            data=builder.gep(data, [begin]),
+            shape=(rows, columns),
+            strides=(builder.mul(columns, size), size),
+            itemsize=size,
+            meminfo=None,
+        )
+        return made._getvalue()
+
+    return result(array, types.int64, types.int64, types.int64), generate
 
 
 @intrinsic

@@ -5,7 +5,8 @@ m_eh    = unit w_eh'f    change of the target over h rows, said by member e from
         by recursive least squares (kernels/rls.py) from the labels as they come, errors clipped
 mean_h  = y + what kernels/mix.py makes of the members
 
-C channels, H horizons, R waves, L lags, B others, M members, u features, d of all members together.
+C channels, H horizons, R waves, L lags, B others, M members, u features, d of all members together,
+S of kernels/ring.py.
 `sizes` holds R, L, B; `span` (M, 2) where a member's part of f begins and ends; `at` where each of
 FIELDS does in a state.
 """
@@ -32,7 +33,9 @@ from streamrnn.kernels.channels import (
     running_size,
 )
 from streamrnn.kernels.door import arguments
+from streamrnn.kernels.doubles import matrix
 from streamrnn.kernels.jit import CFunction, inner, jit, view
+from streamrnn.kernels.ring import kept, waiting, waits
 
 # One configuration for all streams, chosen on recordings and synthetic streams of thirty kinds.
 MEMBERS = ("full", "curved", "cycle", "quick")
@@ -56,16 +59,17 @@ FIELDS = (
     "W",  # (H, d) weights, member after member
     "F",  # (H, u) features of the last H rows, each where `kept` says
     "K",  # (H, d) their gains
-    "said",  # (H, M, H) the changes that members said in these rows
-    "made",  # (H, 2, H) mean as forecast in these rows, and the scale of its interval
+    "said",  # (H, S, M) the changes that members said in these rows, each where `waits` says
+    "made",  # (H, S, 2) mean as forecast in these rows, and the scale of its interval
     "mix",  # (mix.height(M), H) how the members are mixed, see kernels/mix.py
     "ahead",  # (AHEAD_SIZE, H) what is known of each horizon, see below
     "width",  # (interval.ROWS, H) how wide its interval is, see kernels/interval.py
-    "change",  # (M, H) what members said of the newest row, then what they missed of it
+    "change",  # (M, H) what members say, or said of the newest row, then what they missed of it
     "now",  # (3, H) the newest forecast: mean, lower, upper
     "clock",  # (clocks.SIZE,) when rows come, see kernels/clock.py
     "days",  # (calendar.SIZE,) what is usual at a time of the day, see kernels/calendar.py
-    "told",  # (2 + 2H, H) and how much that counts
+    "told",  # (2, H) and how much that counts
+    "usual",  # (H, S, 2) what it said in these rows
 )
 (
     CHANNELS,
@@ -88,6 +92,7 @@ FIELDS = (
     CLOCK,
     DAYS,
     TOLD,
+    USUAL,
 ) = range(len(FIELDS))
 
 # rows of ahead
@@ -116,8 +121,8 @@ def shapes(C: int, H: int, R: int, L: int, spans: list[tuple[int, int]]) -> list
         (H, d),
         (H, u),
         (H, d),
-        (H, M, H),
-        (H, 2, H),
+        (H, waiting(H), M),
+        (H, waiting(H), 2),
         (mix.height(M), H),
         (AHEAD_SIZE, H),
         (interval.ROWS, H),
@@ -125,7 +130,8 @@ def shapes(C: int, H: int, R: int, L: int, spans: list[tuple[int, int]]) -> list
         (3, H),
         (clocks.SIZE,),
         (calendar.SIZE,),
-        (2 + 2 * H, H),
+        (2, H),
+        (H, waiting(H), 2),
     ]
 
 
@@ -146,32 +152,30 @@ def part(s, at, field):
     return s[at[field] : at[field + 1]]
 
 
-@inner
-def kept(h, place, H):
-    """Where that of h + 1 rows ago is kept, when the row that comes has its place at `place`."""
-    at = place - 1 - h
-    return at if at >= 0 else at + H
+@view
+def channels_of(s, at):
+    return matrix(s, at[CHANNELS], (at[CHANNELS + 1] - at[CHANNELS]) // CHANNEL_SIZE, CHANNEL_SIZE)
 
 
 @inner
 def begin(at, span, place, s):
     """Nothing is known of the target, or nothing in the units that it has from now on."""
     M, H = span.shape[0], (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
-    P, gains = part(s, at, COVARIANCE), part(s, at, GAINS).reshape(H, -1)
-    a = b = 0
+    P, gains = part(s, at, COVARIANCE), part(s, at, GAINS)
+    a, b = 0, place * (gains.size // H)
     for e in range(M):
         d = span[e, 1] - span[e, 0]
         size = rls.size(d)
-        rls.restart(P[a : a + size], PRIOR, gains[place, b : b + d])
+        rls.restart(P[a : a + size], PRIOR, gains[b : b + d])
         a, b = a + size, b + d
     part(s, at, WEIGHTS)[:] = 0.0
-    mix.begin(M, part(s, at, MIX).reshape(-1, H))
-    ahead = part(s, at, AHEAD).reshape(AHEAD_SIZE, H)
+    mix.begin(M, matrix(s, at[MIX], mix.height(M), H))
+    ahead = matrix(s, at[AHEAD], AHEAD_SIZE, H)
     for h in range(H):
         ahead[ORIGIN, h] = np.nan
         ahead[MISS, h] = ahead[STAYED, h] = 0.0
-    interval.begin(part(s, at, WIDTH).reshape(-1, H))
-    calendar.begin(part(s, at, DAYS), part(s, at, TOLD).reshape(-1, H))
+    interval.begin(matrix(s, at[WIDTH], interval.ROWS, H))
+    calendar.begin(part(s, at, DAYS), matrix(s, at[TOLD], 2, H))
 
 
 @inner
@@ -188,8 +192,9 @@ def score(y, n, place, floor, levels, made, ahead, width):
         if missing(origin):
             continue
         then = kept(h, place, H)
-        mean = made[then, 0, h]
-        width[interval.ERROR, h], width[interval.SCALE, h] = y - mean, made[then, 1, h]
+        said = waits(h, then, H)
+        mean, scale = made[said, 0], made[said, 1]
+        width[interval.ERROR, h], width[interval.SCALE, h] = y - mean, scale
         width[interval.LEVEL, h], width[interval.CHANGE, h] = levels[then], mean - origin
         width[interval.THEN, h] = width[interval.RECENT, then]
     interval.learn(n, ahead[STAYED], width)
@@ -215,14 +220,15 @@ def limited(error, unit, miss):
 def learn(at, span, place, s):
     """The target is known: at each horizon it is the label of a row before; weights learn."""
     M, H = span.shape[0], (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
-    ahead, change = part(s, at, AHEAD).reshape(AHEAD_SIZE, H), part(s, at, CHANGES).reshape(M, H)
-    said = part(s, at, SAID).reshape(H, M, H)
+    ahead, change = matrix(s, at[AHEAD], AHEAD_SIZE, H), matrix(s, at[CHANGES], M, H)
+    said = matrix(s, at[SAID], H * waiting(H), M)
     for h in range(H):
-        then = kept(h, place, H)
+        then = waits(h, kept(h, place, H), H)
         for e in range(M):
-            change[e, h] = said[then, e, h]
-    mix.learn(M, change, ahead[TRUTH], ahead[MISS], part(s, at, MIX).reshape(-1, H))
-    told, timed = part(s, at, TOLD).reshape(-1, H), s[at[DAYS] + calendar.LEFT] > 0.0
+            change[e, h] = said[then, e]
+    mix.learn(M, change, ahead[TRUTH], ahead[MISS], matrix(s, at[MIX], mix.height(M), H))
+    told, usual = matrix(s, at[TOLD], 2, H), matrix(s, at[USUAL], H * waiting(H), 2)
+    timed = s[at[DAYS] + calendar.LEFT] > 0.0
     W, K, F = part(s, at, WEIGHTS), part(s, at, GAINS), part(s, at, FEATURES)
     d, u = W.size // H, F.size // H
     for h in range(H):
@@ -231,7 +237,7 @@ def learn(at, span, place, s):
             continue
         then = kept(h, place, H)
         if timed:
-            calendar.learn(h, then, truth, miss, told)
+            calendar.learn(h, usual[waits(h, then, H)], truth, miss, told)
         i, j = h * d, then * d
         for e in range(M):
             first, size = span[e, 0], span[e, 1] - span[e, 0]
@@ -262,8 +268,8 @@ def level(channel):
 def features(target, sizes, H, turn, at, s, f):
     """f (u,) of the newest row; its order is that of `spans`."""
     R, L, B = sizes[0], sizes[1], sizes[2]
-    channels, lags = part(s, at, CHANNELS).reshape(-1, CHANNEL_SIZE), part(s, at, LAGS)
-    waves = part(s, at, WAVES).reshape(2, R)
+    channels, lags = channels_of(s, at), part(s, at, LAGS)
+    waves = matrix(s, at[WAVES], 2, R)
     late = 2 * R + L - 6 + B
     levels = late + 6 + cycles.KNOTS + 3
     own, step = level(channels[target]), max(channels[target, STEP], TINY)
@@ -313,29 +319,31 @@ def gains(span, at, f, s, k):
 
 
 @inner
-def forecast(target, at, span, place, f, s, said):
+def forecast(target, at, span, place, f, s):
     """What each member says, and mean, lower and upper of the next rows, from the newest row."""
     M, H = span.shape[0], (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
-    ahead, now = part(s, at, AHEAD).reshape(AHEAD_SIZE, H), part(s, at, NOW).reshape(3, H)
+    ahead, now = matrix(s, at[AHEAD], AHEAD_SIZE, H), matrix(s, at[NOW], 3, H)
+    said = matrix(s, at[CHANGES], M, H)
     W, bound, i = part(s, at, WEIGHTS), CLIP * (target[SPREAD] + target[STEP]), 0
     for h in range(H):
         for e in range(M):
             d = span[e, 1] - span[e, 0]
             said[e, h] = clip(ahead[UNIT, 0] * rls.dot(W, i, f, span[e, 0], d), bound)
             i += d
-    mix.forecast(M, said, ahead[MISS], part(s, at, MIX).reshape(-1, H), now[0])
-    clock, days, told = part(s, at, CLOCK), part(s, at, DAYS), part(s, at, TOLD).reshape(-1, H)
+    mix.forecast(M, said, ahead[MISS], matrix(s, at[MIX], mix.height(M), H), now[0])
+    clock, days = part(s, at, CLOCK), part(s, at, DAYS)
     t = clock[clocks.NOW]
     seconds = calendar.interval(t, clock)
     if abs(t) <= calendar.LATEST:
         calendar.observe(t, seconds, target[CHANGE], target[SPREAD] + target[STEP], days)
-    calendar.forecast(t, seconds, place, ahead[MISS], days, told, now[0])
-    made, width = part(s, at, MADE).reshape(H, 2, H), part(s, at, WIDTH).reshape(-1, H)
+    told, usual = matrix(s, at[TOLD], 2, H), matrix(s, at[USUAL], H * waiting(H), 2)
+    calendar.forecast(t, seconds, place, ahead[MISS], days, told, usual, now[0])
+    width = matrix(s, at[WIDTH], interval.ROWS, H)
     own, recent = f[span[-1, 1] - 1], interval.recent(ahead[MISS], width)
     width[interval.RECENT, place] = recent
     for h in range(H):
         now[0, h] = clip(now[0, h], bound)
-    stayed, scale = ahead[STAYED], made[place, 1]
+    stayed, scale = ahead[STAYED], width[interval.SCALE]
     interval.reach(own, recent, now[0], stayed, width, scale, now[1], now[2])
     for h in range(H):
         if scale[h] == 0.0:  # until the first label: as a random walk spreads
@@ -344,20 +352,28 @@ def forecast(target, at, span, place, f, s, said):
         now[0, h] += target[VALUE]
         now[1, h] += now[0, h]
         now[2, h] += now[0, h]
+    every, made = matrix(s, at[SAID], H * waiting(H), M), matrix(s, at[MADE], H * waiting(H), 2)
+    for h in range(H):
+        where = waits(h, place, H)
+        for e in range(M):
+            every[where, e] = said[e, h]
+        made[where, 0], made[where, 1] = now[0, h], scale[h]
 
 
 @inner
 def advance_one(target, sizes, span, at, turn, s, x):
     """One stream, state s, by one row x (C,); leaves its forecasts in NOW."""
     H = (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
-    channels, lags = part(s, at, CHANNELS).reshape(-1, CHANNEL_SIZE), part(s, at, LAGS)
-    ahead, now = part(s, at, AHEAD).reshape(AHEAD_SIZE, H), part(s, at, NOW).reshape(3, H)
-    made, cycle = part(s, at, MADE).reshape(H, 2, H), part(s, at, CYCLE)
-    f, k = part(s, at, FEATURES).reshape(H, -1), part(s, at, GAINS).reshape(H, -1)
+    channels, lags = channels_of(s, at), part(s, at, LAGS)
+    ahead, now = matrix(s, at[AHEAD], AHEAD_SIZE, H), matrix(s, at[NOW], 3, H)
+    cycle = part(s, at, CYCLE)
+    f = matrix(s, at[FEATURES], H, (at[FEATURES + 1] - at[FEATURES]) // H)
+    k = matrix(s, at[GAINS], H, (at[GAINS + 1] - at[GAINS]) // H)
     y, channel, place = x[target], channels[target], int(cycle[cycles.ROWS]) % H
     present, known = not missing(y), channel[SEEN] > 0.0
     if present and known:  # predict, then learn: labels first
-        levels, width = f[:, span[-1, 1] - 1], part(s, at, WIDTH).reshape(-1, H)
+        levels, width = f[:, span[-1, 1] - 1], matrix(s, at[WIDTH], interval.ROWS, H)
+        made = matrix(s, at[MADE], H * waiting(H), 2)
         score(y, channel[SEEN], place, 1e-3 * channel[STEP], levels, made, ahead, width)
         learn(at, span, place, s)
 
@@ -387,14 +403,11 @@ def advance_one(target, sizes, span, at, turn, s, x):
     ahead[ORIGIN, 0] = y if present else np.nan
     ahead[UNIT, 0] = max(channel[STEP], TINY)
     if present:
-        said = part(s, at, SAID).reshape(H, -1, H)[place]
-        forecast(channel, at, span, place, f[place], s, said)
+        forecast(channel, at, span, place, f[place], s)
     elif known:  # what the row before forecast still stands, one row nearer
         for q in range(3):
             for h in range(H):
                 now[q, h] = now[q, min(h + 1, H - 1)]
-    for h in range(H):
-        made[place, 0, h] = now[0, h]
 
 
 @inner

@@ -7,6 +7,7 @@ import numpy as np
 from streamrnn.kernels import cycle as cycles
 from streamrnn.kernels import forecast, rls
 from streamrnn.kernels.channels import missing
+from streamrnn.kernels.doubles import matrix
 from streamrnn.kernels.forecast import (
     AHEAD,
     AHEAD_SIZE,
@@ -17,10 +18,10 @@ from streamrnn.kernels.forecast import (
     ORIGIN,
     UNIT,
     WEIGHTS,
-    kept,
     part,
 )
 from streamrnn.kernels.jit import inner, jit
+from streamrnn.kernels.ring import kept
 
 
 @inner
@@ -32,7 +33,7 @@ def _learn(at, span, ago, value, s):
     and the interval do not learn. Returns False where its value is known, or nothing is kept.
     """
     M, H = span.shape[0], (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
-    ahead = part(s, at, AHEAD).reshape(AHEAD_SIZE, H)
+    ahead = matrix(s, at[AHEAD], AHEAD_SIZE, H)
     if not (0 <= ago < H - 1 and math.isnan(ahead[ORIGIN, ago])):
         return False
     ahead[ORIGIN, ago] = np.inf

@@ -5,6 +5,8 @@ forecast changes, so its m is 0).  The weights a follow by recursive least squar
 members that are alike share a weight, and none has to be the best.
 """
 
+from numba.extending import register_jitable
+
 from streamrnn.kernels.channels import TINY, clip
 from streamrnn.kernels.doubles import (
     FOUR,
@@ -32,6 +34,7 @@ HUBER = 3.0  # so does an error
 WRONG, KNOWN = range(2)
 
 
+@register_jitable
 def height(D: int) -> int:
     """Rows of mix."""
     return 3 * D + D * D + 2

@@ -16,6 +16,7 @@ from streamrnn.kernels import cycle as cycles
 from streamrnn.kernels import forecast, rls
 from streamrnn.kernels.channels import CHANNEL_SIZE, SEEN, clip, missing
 from streamrnn.kernels.door import arguments
+from streamrnn.kernels.doubles import matrix
 from streamrnn.kernels.forecast import (
     AHEAD,
     AHEAD_SIZE,
@@ -27,10 +28,10 @@ from streamrnn.kernels.forecast import (
     UNIT,
     WAVES,
     WEIGHTS,
-    kept,
     part,
 )
 from streamrnn.kernels.jit import CFunction, inner, jit
+from streamrnn.kernels.ring import kept
 
 # the state of such a forecaster: that of kernels/forecast.py, then these
 FIELDS = (
@@ -69,9 +70,10 @@ def set_turn(speeds, turn):
 def learn(R, at, span, y, s):
     """The target is known to be y: speeds go where the errors of the full member get smaller."""
     H = (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
-    ahead, error = part(s, at, AHEAD).reshape(AHEAD_SIZE, H), part(s, at, ERROR)
-    W, F = part(s, at, WEIGHTS).reshape(H, -1), part(s, at, FEATURES).reshape(H, -1)
-    G, place = part(s, at, KEPT).reshape(H, -1), int(s[at[CYCLE] + cycles.ROWS]) % H
+    ahead, error = matrix(s, at[AHEAD], AHEAD_SIZE, H), part(s, at, ERROR)
+    W = matrix(s, at[WEIGHTS], H, (at[WEIGHTS + 1] - at[WEIGHTS]) // H)
+    F = matrix(s, at[FEATURES], H, (at[FEATURES + 1] - at[FEATURES]) // H)
+    G, place = matrix(s, at[KEPT], H, 4 * R), int(s[at[CYCLE] + cycles.ROWS]) % H
     for h in range(H):
         origin, unit, miss = ahead[ORIGIN, h], ahead[UNIT, h], ahead[MISS, h]
         if miss > 0.0 and not missing(origin):
@@ -79,7 +81,7 @@ def learn(R, at, span, y, s):
             error[h] = forecast.limited(y - origin - said, unit, miss)
         else:
             error[h] = 0.0
-    speeds, squares = part(s, at, SPEEDS).reshape(2, R), part(s, at, SQUARES).reshape(2, R)
+    speeds, squares = matrix(s, at[SPEEDS], 2, R), matrix(s, at[SQUARES], 2, R)
     for q in range(2):
         for r in range(R):
             re, im, gradient = 2 * q * R + r, (2 * q + 1) * R + r, 0.0
@@ -90,7 +92,7 @@ def learn(R, at, span, y, s):
             if squares[q, r] > 0.0:
                 move = RATE * clip(gradient / math.sqrt(squares[q, r]), 1.0)
                 speeds[q, r] = min(max(speeds[q, r] + move, LOWEST[q]), HIGHEST[q])
-    set_turn(speeds, part(s, at, TURN).reshape(3, R))
+    set_turn(speeds, matrix(s, at[TURN], 3, R))
 
 
 @inner
@@ -115,17 +117,17 @@ def drive_traces(speeds, turn, drive, traces):
 @inner
 def advance_one(target, sizes, span, at, s, x):
     """One stream, state s, by one row x (C,): learn, then as kernels/forecast.py with its waves."""
-    R, y, channels = sizes[0], x[target], part(s, at, CHANNELS).reshape(-1, CHANNEL_SIZE)
+    R, y, channels = sizes[0], x[target], matrix(s, at[CHANNELS], x.size, CHANNEL_SIZE)
     H = (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
     place = int(s[at[CYCLE] + cycles.ROWS]) % H
-    speeds, turn = part(s, at, SPEEDS).reshape(2, R), part(s, at, TURN).reshape(3, R)
-    traces = part(s, at, TRACES).reshape(4, R)
+    speeds, turn = matrix(s, at[SPEEDS], 2, R), matrix(s, at[TURN], 3, R)
+    traces = matrix(s, at[TRACES], 4, R)
     if not missing(y) and channels[target, SEEN] > 0.0:
         learn(R, at, span, y, s)
-    advance_traces(speeds, turn, part(s, at, WAVES).reshape(2, R), traces)
+    advance_traces(speeds, turn, matrix(s, at[WAVES], 2, R), traces)
     forecast.advance_one(target, sizes, span, at, turn, s, x)
     drive_traces(speeds, turn, forecast.level(channels[target]), traces)
-    G, now = part(s, at, KEPT).reshape(H, -1), part(s, at, TRACES)
+    G, now = matrix(s, at[KEPT], H, 4 * R), part(s, at, TRACES)
     for i in range(now.size):
         G[place, i] = now[i]
 
