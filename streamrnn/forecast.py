@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamrnn.kernels import calendar, channels, clock, cycle, door, late
+from streamrnn.kernels import calendar, channels, clock, cycle, door, features, late
 from streamrnn.kernels import forecast as kernel
 from streamrnn.kernels import rtrl as recurrences
 from streamrnn.kernels.jit import CFunction
@@ -99,7 +99,7 @@ class Learner(OneStream):
         self.outputs = 3 * self.horizon + self.extra_outputs
         R, B = len(PERIODS), min(self.channels - 1, OTHERS)
         L = LAGS - 2 * B  # the others' features take the place of as many lags
-        spans = kernel.spans(R, L, B)
+        spans = features.spans(R, L, B)
         shapes = kernel.shapes(self.channels, self.horizon, R, L, spans)
         fields = [*zip(kernel.FIELDS, shapes, strict=True), *self.extra_fields]
         self.layout = padded(fields, np.float64)

@@ -13,8 +13,7 @@ from streamrnn.bank import Bank
 from streamrnn.detect import Detector
 from streamrnn.evaluate import progressive
 from streamrnn.forecast import LAGS, PERIODS, Forecaster
-from streamrnn.kernels import cycle, rtrl
-from streamrnn.kernels import forecast as kernel
+from streamrnn.kernels import cycle, features, rtrl
 from streamrnn.streams.identity import identity
 from tests import naive_forecast as naive
 from tests.rough import awkward
@@ -78,7 +77,7 @@ def test_run_matches_naive_with_rtrl(channels, target, horizon):
 @pytest.mark.parametrize("kind", [0, 1], ids=["v", "u"])
 def test_traces_are_finite_differences_of_the_waves(kind):
     forecaster, R, T = tuning(), len(PERIODS), 1500
-    own = kernel.spans(R, LAGS, 0)[0][1] - 1  # where the level is among the features
+    own = features.spans(R, LAGS, 0)[0][1] - 1  # where the level is among the features
     speeds, drives = [], []
     for row in awkward(T, 1):
         forecaster.step(row)

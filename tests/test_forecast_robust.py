@@ -6,8 +6,7 @@ import pytest
 from streamrnn.detect import Detector
 from streamrnn.evaluate import progressive
 from streamrnn.forecast import LAGS, PERIODS, Forecaster
-from streamrnn.kernels import forecast as kernel
-from streamrnn.kernels import rls, rtrl
+from streamrnn.kernels import features, rls, rtrl
 from tests.kernels.test_rls import square
 from tests.rough import hostile
 from tests.sensors import autoregression
@@ -16,7 +15,7 @@ from tests.sensors import autoregression
 def covariances(learner):
     """The covariance of each member's weights, (d, d) each."""
     R, L, B = len(PERIODS), LAGS - 2 * (learner.channels - 1), learner.channels - 1
-    sizes = [end - begin for begin, end in kernel.spans(R, L, B)]
+    sizes = [end - begin for begin, end in features.spans(R, L, B)]
     parts = np.split(learner.state["P"], np.cumsum([rls.size(d) for d in sizes])[:-1])
     return [square(part, d) for part, d in zip(parts, sizes, strict=True)]
 

@@ -1,6 +1,6 @@
 """The forecaster: what one stream remembers and learns, advanced by one row at a time.
 
-f       what the rows so far look like, in running units: waves, recent changes, levels, the cycle
+f       what the rows so far look like, see kernels/features.py
 m_eh    = unit w_eh'f    change of the target over h rows, said by member e from its part of f; w_eh
         by recursive least squares (kernels/rls.py) from the labels as they come, errors clipped
 mean_h  = y + what kernels/mix.py makes of the members
@@ -22,7 +22,6 @@ from streamrnn.kernels import cycle as cycles
 from streamrnn.kernels.channels import (
     CHANGE,
     CHANNEL_SIZE,
-    LEVEL,
     SEEN,
     SPREAD,
     STEP,
@@ -34,6 +33,7 @@ from streamrnn.kernels.channels import (
 )
 from streamrnn.kernels.door import arguments
 from streamrnn.kernels.doubles import matrix
+from streamrnn.kernels.features import CLIP, features
 from streamrnn.kernels.jit import CFunction, inner, jit, view
 from streamrnn.kernels.ring import kept, waiting, waits
 
@@ -43,10 +43,8 @@ FORGETTING = (0.999, 0.9998, 0.9995, 0.99)  # of each member's weights
 PRIOR = 0.1  # variance of a weight about which nothing is known
 TRACE_LIMIT = 1e3
 START = 10  # rows before the weights learn: by then the units are known
-CLIP = 8.0  # features lie within +-CLIP
 FAST = 1 / 100  # rate of miss
 HUBER = 2.0  # an error beyond this many times miss teaches as much as this many
-CURVES = 7
 
 FIELDS = (
     "channels",  # (C, CHANNEL_SIZE) what is known of each channel, see kernels/channels.py
@@ -64,7 +62,7 @@ FIELDS = (
     "mix",  # (mix.height(M), H) how the members are mixed, see kernels/mix.py
     "ahead",  # (AHEAD_SIZE, H) what is known of each horizon, see below
     "width",  # (interval.ROWS, H) how wide its interval is, see kernels/interval.py
-    "change",  # (M, H) what members say, or said of the newest row, then what they missed of it
+    "change",  # (M, H) what members say of the next rows, or said of the newest
     "now",  # (3, H) the newest forecast: mean, lower, upper
     "clock",  # (clocks.SIZE,) when rows come, see kernels/clock.py
     "days",  # (calendar.SIZE,) what is usual at a time of the day, see kernels/calendar.py
@@ -135,26 +133,9 @@ def shapes(C: int, H: int, R: int, L: int, spans: list[tuple[int, int]]) -> list
     ]
 
 
-def spans(R: int, L: int, B: int) -> list[tuple[int, int]]:
-    """Where the features of each of MEMBERS begin and end.
-
-    f holds waves, lags from the seventh on, changes of the others, lags 6 to 1, the cycle, 1, the
-    target's level, levels of the others, curves. All sizes are multiples of four, as vectors are.
-    """
-    late = 2 * R + L - 6 + B
-    level = late + 6 + cycles.KNOTS + 3
-    end = level + B + CURVES
-    return [(0, level + B), (late, end), (late + 1, level), (late + 1, level)]
-
-
 @view
 def part(s, at, field):
     return s[at[field] : at[field + 1]]
-
-
-@view
-def channels_of(s, at):
-    return matrix(s, at[CHANNELS], (at[CHANNELS + 1] - at[CHANNELS]) // CHANNEL_SIZE, CHANNEL_SIZE)
 
 
 @inner
@@ -217,6 +198,18 @@ def limited(error, unit, miss):
 
 
 @inner
+def missed(h, said, ahead):
+    """By how much what was said, in units, has missed the newest label at horizon h, as it teaches.
+
+    0 where there is none.
+    """
+    unit, miss, truth = ahead[UNIT, h], ahead[MISS, h], ahead[TRUTH, h]
+    if not (miss > 0.0) or missing(truth):
+        return 0.0
+    return limited(truth - unit * said, unit, miss)
+
+
+@inner
 def learn(at, span, place, s):
     """The target is known: at each horizon it is the label of a row before; weights learn."""
     M, H = span.shape[0], (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
@@ -229,74 +222,35 @@ def learn(at, span, place, s):
     mix.learn(M, change, ahead[TRUTH], ahead[MISS], matrix(s, at[MIX], mix.height(M), H))
     told, usual = matrix(s, at[TOLD], 2, H), matrix(s, at[USUAL], H * waiting(H), 2)
     timed = s[at[DAYS] + calendar.LEFT] > 0.0
+    for h in range(H if timed else 0):
+        truth, miss, then = ahead[TRUTH, h], ahead[MISS, h], waits(h, kept(h, place, H), H)
+        if miss > 0.0 and not missing(truth):
+            calendar.learn(h, usual[then], truth, miss, told)
+    teach(at, span, place, ahead, s)
+
+
+@inner
+def teach(at, span, place, ahead, s):
+    """The weights learn, at four horizons at a time; at the last again, but nothing, to fill up."""
+    M, H = span.shape[0], ahead.shape[1]
     W, K, F = part(s, at, WEIGHTS), part(s, at, GAINS), part(s, at, FEATURES)
     d, u = W.size // H, F.size // H
-    for h in range(H):
-        unit, miss, truth = ahead[UNIT, h], ahead[MISS, h], ahead[TRUTH, h]
-        if not (miss > 0.0) or missing(truth):
-            continue
-        then = kept(h, place, H)
-        if timed:
-            calendar.learn(h, usual[waits(h, then, H)], truth, miss, told)
-        i, j = h * d, then * d
-        for e in range(M):
-            first, size = span[e, 0], span[e, 1] - span[e, 0]
-            change[e, h] = truth - unit * rls.dot(W, i, F, then * u + first, size)
-            i += size
-        i = h * d
-        for e in range(M):
-            size = span[e, 1] - span[e, 0]
-            rls.add(W, i, K, j, limited(change[e, h], unit, miss), size)
-            i, j = i + size, j + size
-
-
-@inner
-def advance_waves(turn, drive, waves):
-    """h <- r e^(i w) h + 2 (1 - r) drive.  turn (3, R): r cos w, r sin w, 2 (1 - r)."""
-    for r in range(waves.shape[1]):
-        re, im = waves[0, r], waves[1, r]
-        waves[0, r] = turn[0, r] * re - turn[1, r] * im + turn[2, r] * drive
-        waves[1, r] = turn[1, r] * re + turn[0, r] * im
-
-
-@inner
-def level(channel):
-    return clip((channel[VALUE] - channel[LEVEL]) / max(channel[SPREAD], TINY), CLIP)
-
-
-@inner
-def features(target, sizes, H, turn, at, s, f):
-    """f (u,) of the newest row; its order is that of `spans`."""
-    R, L, B = sizes[0], sizes[1], sizes[2]
-    channels, lags = channels_of(s, at), part(s, at, LAGS)
-    waves = matrix(s, at[WAVES], 2, R)
-    late = 2 * R + L - 6 + B
-    levels = late + 6 + cycles.KNOTS + 3
-    own, step = level(channels[target]), max(channels[target, STEP], TINY)
-    advance_waves(turn, own, waves)
-    for r in range(R):
-        f[r], f[R + r] = waves[0, r], waves[1, r]
-    for a in range(L):
-        place = 2 * R + a - 6 if a >= 6 else late + 5 - a
-        f[place] = clip(lags[a] / step, CLIP)
-    for b in range(B):
-        f[2 * R + L - 6 + b] = f[levels + b] = 0.0
-    others = channels.shape[0] - 1
-    each = 1.0 / math.sqrt((others + B - 1) // max(B, 1))  # of the channels that share a feature
-    for c in range(others):
-        channel = channels[c if c < target else c + 1]
-        change = clip(channel[CHANGE] / max(channel[STEP], TINY), CLIP)
-        f[2 * R + L - 6 + c % B] += each * change
-        f[levels + c % B] += each * level(channel)
-    cycle, ring = part(s, at, CYCLE), part(s, at, RING)
-    cycles.features(H, step, cycle, ring, f[late + 6 : late + 6 + cycles.KNOTS + 1])
-    f[levels - 2], f[levels - 1] = 1.0, own
-    curves = f[levels + B :]
-    for a in range(4):
-        curves[a] = abs(clip(lags[a] / step, CLIP)) - 1.0
-    for a in range(2):
-        curves[4 + a] = clip(own * clip(lags[a] / step, CLIP), CLIP)
-    curves[6] = clip(own * own, CLIP)
+    for h0 in range(0, H, 4):
+        h1, h2, h3 = min(h0 + 1, H - 1), min(h0 + 2, H - 1), min(h0 + 3, H - 1)
+        a, b, c, e = kept(h0, place, H), kept(h1, place, H), kept(h2, place, H), kept(h3, place, H)
+        weights, inputs = (h0 * d, h1 * d, h2 * d, h3 * d), (a * u, b * u, c * u, e * u)
+        gained, n = (a * d, b * d, c * d, e * d), 0
+        for m in range(M):
+            first, size = span[m, 0], span[m, 1] - span[m, 0]
+            z0, z1, z2, z3 = rls.dots(W, weights, n, F, inputs, first, size)
+            errors = (
+                missed(h0, z0, ahead),
+                missed(h1, z1, ahead) if h1 > h0 else 0.0,
+                missed(h2, z2, ahead) if h2 > h1 else 0.0,
+                missed(h3, z3, ahead) if h3 > h2 else 0.0,
+            )
+            rls.adds(W, weights, K, gained, n, errors, size)
+            n += size
 
 
 @inner
@@ -324,12 +278,17 @@ def forecast(target, at, span, place, f, s):
     M, H = span.shape[0], (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
     ahead, now = matrix(s, at[AHEAD], AHEAD_SIZE, H), matrix(s, at[NOW], 3, H)
     said = matrix(s, at[CHANGES], M, H)
-    W, bound, i = part(s, at, WEIGHTS), CLIP * (target[SPREAD] + target[STEP]), 0
-    for h in range(H):
+    W, bound, unit = part(s, at, WEIGHTS), CLIP * (target[SPREAD] + target[STEP]), ahead[UNIT, 0]
+    d = W.size // H
+    for h0 in range(0, H, 4):
+        h1, h2, h3 = min(h0 + 1, H - 1), min(h0 + 2, H - 1), min(h0 + 3, H - 1)
+        weights, n = (h0 * d, h1 * d, h2 * d, h3 * d), 0
         for e in range(M):
-            d = span[e, 1] - span[e, 0]
-            said[e, h] = clip(ahead[UNIT, 0] * rls.dot(W, i, f, span[e, 0], d), bound)
-            i += d
+            first, size = span[e, 0], span[e, 1] - span[e, 0]
+            z0, z1, z2, z3 = rls.dots(W, weights, n, f, (0, 0, 0, 0), first, size)
+            said[e, h0], said[e, h1] = clip(unit * z0, bound), clip(unit * z1, bound)
+            said[e, h2], said[e, h3] = clip(unit * z2, bound), clip(unit * z3, bound)
+            n += size
     mix.forecast(M, said, ahead[MISS], matrix(s, at[MIX], mix.height(M), H), now[0])
     clock, days = part(s, at, CLOCK), part(s, at, DAYS)
     t = clock[clocks.NOW]
@@ -364,7 +323,7 @@ def forecast(target, at, span, place, f, s):
 def advance_one(target, sizes, span, at, turn, s, x):
     """One stream, state s, by one row x (C,); leaves its forecasts in NOW."""
     H = (at[AHEAD + 1] - at[AHEAD]) // AHEAD_SIZE
-    channels, lags = channels_of(s, at), part(s, at, LAGS)
+    channels, lags = matrix(s, at[CHANNELS], x.size, CHANNEL_SIZE), part(s, at, LAGS)
     ahead, now = matrix(s, at[AHEAD], AHEAD_SIZE, H), matrix(s, at[NOW], 3, H)
     cycle = part(s, at, CYCLE)
     f = matrix(s, at[FEATURES], H, (at[FEATURES + 1] - at[FEATURES]) // H)
@@ -390,7 +349,8 @@ def advance_one(target, sizes, span, at, turn, s, x):
     if known or present:
         step = max(channel[STEP], TINY)
         cycles.observe(channel[VALUE], step, cycle, part(s, at, RING), part(s, at, AWAY))
-    features(target, sizes, H, turn, at, s, f[place])
+    waves, ring = matrix(s, at[WAVES], 2, turn.shape[1]), part(s, at, RING)
+    features(target, sizes, H, turn, channels, lags, waves, cycle, ring, f[place])
 
     k[place] = 0.0
     fresh = channel[SEEN] == 1.0

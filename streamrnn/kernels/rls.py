@@ -54,6 +54,58 @@ def add(w, i, k, j, error, d):
 
 
 @inner
+def dots(a, i, m, b, j, n, d):
+    """`dot` from i + m and j + n, of each of four i and j: what takes long is to begin a loop."""
+    i0, i1, i2, i3 = i[0] + m, i[1] + m, i[2] + m, i[3] + m
+    j0, j1, j2, j3 = j[0] + n, j[1] + n, j[2] + n, j[3] + n
+    fours = d - d % 4
+    even0 = odd0 = even1 = odd1 = even2 = odd2 = even3 = odd3 = zero(FOUR)
+    for n in range(0, fours - 4, 8):
+        even0 = fma(load(a, i0 + n, FOUR), load(b, j0 + n, FOUR), even0)
+        even1 = fma(load(a, i1 + n, FOUR), load(b, j1 + n, FOUR), even1)
+        even2 = fma(load(a, i2 + n, FOUR), load(b, j2 + n, FOUR), even2)
+        even3 = fma(load(a, i3 + n, FOUR), load(b, j3 + n, FOUR), even3)
+        n += 4
+        odd0 = fma(load(a, i0 + n, FOUR), load(b, j0 + n, FOUR), odd0)
+        odd1 = fma(load(a, i1 + n, FOUR), load(b, j1 + n, FOUR), odd1)
+        odd2 = fma(load(a, i2 + n, FOUR), load(b, j2 + n, FOUR), odd2)
+        odd3 = fma(load(a, i3 + n, FOUR), load(b, j3 + n, FOUR), odd3)
+    if fours % 8:
+        n = fours - 4
+        even0 = fma(load(a, i0 + n, FOUR), load(b, j0 + n, FOUR), even0)
+        even1 = fma(load(a, i1 + n, FOUR), load(b, j1 + n, FOUR), even1)
+        even2 = fma(load(a, i2 + n, FOUR), load(b, j2 + n, FOUR), even2)
+        even3 = fma(load(a, i3 + n, FOUR), load(b, j3 + n, FOUR), even3)
+    z0, z1 = total(plus(even0, odd0)), total(plus(even1, odd1))
+    z2, z3 = total(plus(even2, odd2)), total(plus(even3, odd3))
+    for n in range(fours, d):
+        z0 += load(a, i0 + n, ONE) * load(b, j0 + n, ONE)
+        z1 += load(a, i1 + n, ONE) * load(b, j1 + n, ONE)
+        z2 += load(a, i2 + n, ONE) * load(b, j2 + n, ONE)
+        z3 += load(a, i3 + n, ONE) * load(b, j3 + n, ONE)
+    return z0, z1, z2, z3
+
+
+@inner
+def adds(w, i, k, j, n, error, d):
+    """`add` from i + n and j + n, for each of four i, j and errors."""
+    i0, i1, i2, i3 = i[0] + n, i[1] + n, i[2] + n, i[3] + n
+    j0, j1, j2, j3 = j[0] + n, j[1] + n, j[2] + n, j[3] + n
+    error0, error1, error2, error3 = error
+    fours = d - d % 4
+    for n in range(0, fours, 4):
+        store(w, i0 + n, fma(error0, load(k, j0 + n, FOUR), load(w, i0 + n, FOUR)))
+        store(w, i1 + n, fma(error1, load(k, j1 + n, FOUR), load(w, i1 + n, FOUR)))
+        store(w, i2 + n, fma(error2, load(k, j2 + n, FOUR), load(w, i2 + n, FOUR)))
+        store(w, i3 + n, fma(error3, load(k, j3 + n, FOUR), load(w, i3 + n, FOUR)))
+    for n in range(fours, d):
+        store(w, i0 + n, fma(error0, load(k, j0 + n, ONE), load(w, i0 + n, ONE)))
+        store(w, i1 + n, fma(error1, load(k, j1 + n, ONE), load(w, i1 + n, ONE)))
+        store(w, i2 + n, fma(error2, load(k, j2 + n, ONE), load(w, i2 + n, ONE)))
+        store(w, i3 + n, fma(error3, load(k, j3 + n, ONE), load(w, i3 + n, ONE)))
+
+
+@inner
 def _multiply(P, f, k):
     """k = P f: each number is read once, for its own row and for that of its mirror image."""
     d, at = f.size, 0
@@ -102,11 +154,17 @@ def _know(P, k, grow):
     fours = d - d % 4
     for i in range(0, fours, 4):
         width = d - i
+        # read once: for all that LLVM knows, k may lie in P
+        ka, kb, kc, ke = -k[i], -k[i + 1], -k[i + 2], -k[i + 3]
         for j in range(0, fours - i, 4):
-            other = load(k, i + j, FOUR)
-            for r in range(4):
-                p = at + r * width + j
-                store(P, p, fma(-k[i + r], other, times(grow, load(P, p, FOUR))))
+            other, p = load(k, i + j, FOUR), at + j
+            store(P, p, fma(ka, other, times(grow, load(P, p, FOUR))))
+            p += width
+            store(P, p, fma(kb, other, times(grow, load(P, p, FOUR))))
+            p += width
+            store(P, p, fma(kc, other, times(grow, load(P, p, FOUR))))
+            p += width
+            store(P, p, fma(ke, other, times(grow, load(P, p, FOUR))))
         for r in range(4):
             for j in range(fours - i, width):
                 p = at + r * width + j

@@ -17,6 +17,7 @@ from streamrnn.kernels import forecast, rls
 from streamrnn.kernels.channels import CHANNEL_SIZE, SEEN, clip, missing
 from streamrnn.kernels.door import arguments
 from streamrnn.kernels.doubles import matrix
+from streamrnn.kernels.features import level
 from streamrnn.kernels.forecast import (
     AHEAD,
     AHEAD_SIZE,
@@ -36,7 +37,7 @@ from streamrnn.kernels.ring import kept
 # the state of such a forecaster: that of kernels/forecast.py, then these
 FIELDS = (
     "speeds",  # (2, R) v and u: logs of how fast a wave fades, and of its frequency
-    "turn",  # (3, R) what they make of the recurrences, see forecast.advance_waves
+    "turn",  # (3, R) what they make of the recurrences, see features.advance_waves
     "traces",  # (4, R) dh/dv, real and imaginary, then dh/du
     "G",  # (H, 4 R) traces of the last H rows, each where its features are in F
     "error",  # (H,) what the full member missed of the newest label
@@ -126,7 +127,7 @@ def advance_one(target, sizes, span, at, s, x):
         learn(R, at, span, y, s)
     advance_traces(speeds, turn, matrix(s, at[WAVES], 2, R), traces)
     forecast.advance_one(target, sizes, span, at, turn, s, x)
-    drive_traces(speeds, turn, forecast.level(channels[target]), traces)
+    drive_traces(speeds, turn, level(channels[target]), traces)
     G, now = matrix(s, at[KEPT], H, 4 * R), part(s, at, TRACES)
     for i in range(now.size):
         G[place, i] = now[i]

@@ -18,6 +18,22 @@ def teach(W, f, k, z):
         rls.add(W, h * d, k, 0, z[h] - rls.dot(W, h * d, f, 0, d), d)
 
 
+@jit
+def four(W, F, K, i, j, d, z):
+    """z (4,): dots of four rows of W and F, by which the rows of W then learn from those of K."""
+    z0, z1, z2, z3 = rls.dots(W, i, 1, F, j, 2, d)
+    z[0], z[1], z[2], z[3] = z0, z1, z2, z3
+    rls.adds(W, i, K, j, 1, (1.0 - z0, 1.0 - z1, 1.0 - z2, 0.0), d)
+
+
+@jit
+def one(W, F, K, i, j, d, z):
+    for n in range(4):
+        z[n] = rls.dot(W, i[n] + 1, F, j[n] + 2, d)
+    for n in range(3):
+        rls.add(W, i[n] + 1, K, j[n] + 1, 1.0 - z[n], d)
+
+
 def stream(T, d, H, seed=0):
     random = np.random.default_rng(seed)
     f = random.normal(size=(T, d))
@@ -57,6 +73,16 @@ def test_weights_solve_the_discounted_least_squares(d):
     expected = np.linalg.solve(normal, (discount * f.T) @ z)
     np.testing.assert_allclose(W.T, expected, rtol=1e-9)  # 200 updates, condition about 10
     np.testing.assert_allclose(square(P, d), np.linalg.inv(normal), rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("d", [1, 4, 7, 8, 12, 20, 27, 44])
+def test_four_at_once_are_the_same_bits(d):
+    W, F, K = np.random.default_rng(0).normal(size=(3, 4 * 50))
+    i, j = (0, 50, 100, 100), (150, 50, 100, 0)  # the last row of W twice: it learns once
+    slow, ours, theirs = W.copy(), np.empty(4), np.empty(4)
+    four(W, F, K, i, j, d, ours)
+    one(slow, F, K, i, j, d, theirs)
+    assert ours.tobytes() == theirs.tobytes() and W.tobytes() == slow.tobytes()
 
 
 def test_a_label_that_comes_later_teaches_the_same():
