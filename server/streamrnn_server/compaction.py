@@ -32,8 +32,10 @@ PART = 1 << 16  # samples of the log that are turned over together
 MOVED = 32  # streams of them in one transaction
 LEFT_BYTES = 1 << 20  # of rows that leave the log in one
 PACKED = 512  # a chunk of fewer samples is about to grow, and not packed before
-DROPPED = 64  # chunks that are deleted at once
-FREED = 1024  # pages that are given back to the disk at once
+DROPPED = 8  # chunks that are deleted in one
+FORGOTTEN = 1000  # labels
+FREED = 128  # pages that are given back to the disk in one
+SPARE = 1024  # free pages that are kept beside a quarter of all: some will be used again soon
 DAY_S = 86_400.0
 
 Change = Callable[[sqlite3.Connection], None]
@@ -44,8 +46,8 @@ _INSERT = (
 )
 
 # Those that came before the oldest sample of their stream that is still there.
-_FORGET_LABELS = """
-DELETE FROM labels WHERE number < coalesce(
+_FORGOTTEN_LABELS = """
+SELECT id FROM labels WHERE number < coalesce(
     (SELECT min(first) FROM chunks WHERE chunks.stream = labels.stream),
     (SELECT left_log FROM streams WHERE streams.id = labels.stream))
 """
@@ -110,40 +112,58 @@ def turn(journal: Journal, boundary: int, stop: Event) -> Iterator[Change]:
                     yield partial(_leave, seq, seq == last)
 
 
-def drop(journal: Journal, keep_days: float, keep_bytes: float) -> Change | None:
-    """What deletes some chunks that are too old, or the oldest if all is too large; or None."""
-    db = journal.read()
-    try:
-        size = used_bytes(db)
-        limit = time.time() - keep_days * DAY_S
-        oldest = db.execute(
-            "SELECT rowid, arrived, length(body) FROM chunks ORDER BY arrived LIMIT ?", (DROPPED,)
-        ).fetchall()
-        gone: list[tuple[int]] = []
-        for rowid, arrived, length in oldest:
-            if arrived >= limit and size <= keep_bytes:
-                break
-            gone.append((rowid,))
-            size -= length
-        (pages,) = db.execute("PRAGMA page_count").fetchone()
-        (free,) = db.execute("PRAGMA freelist_count").fetchone()
+def drop(journal: Journal, keep_days: float, keep_bytes: float) -> Iterator[Change]:
+    """What deletes chunks that are too old, and the oldest as long as all is too large, with what
+    is known of them; then gives free pages back to the disk. As `turn`, one after the other.
+    """
+    limit = time.time() - keep_days * DAY_S
+    with closing(journal.read()) as db:
+        excess, dropped = used_bytes(db) - keep_bytes, 0
+        while gone := _oldest(db, limit, excess - dropped):
+            dropped += sum(length for _, length in gone)
+            yield partial(_delete, "chunks", [(rowid,) for rowid, _ in gone])
+        labels = db.execute(_FORGOTTEN_LABELS).fetchall() if dropped else []
+        for at in range(0, len(labels), FORGOTTEN):
+            yield partial(_delete, "labels", labels[at : at + FORGOTTEN])
         late = db.execute("SELECT 1 FROM late WHERE arrived < ? LIMIT 1", (limit,)).fetchone()
-        senders = db.execute(_FORGOTTEN, (SENDERS,)).fetchone()
-    finally:
-        db.close()
-    spare = free >= FREED + pages // 4  # pages: some will be used again soon
-    if not (gone or late or senders or spare):
-        return None
+        if late or db.execute(_FORGOTTEN, (SENDERS,)).fetchone():
+            yield partial(_forget, limit)
+        while _has_spare_pages(db):
+            yield _give_back
 
-    def change(db: sqlite3.Connection) -> None:
-        db.executemany("DELETE FROM chunks WHERE rowid = ?", gone)
-        if gone:
-            db.execute(_FORGET_LABELS)
-        db.execute("DELETE FROM late WHERE arrived < ?", (limit,))
-        db.execute(f"DELETE FROM marks WHERE name IN ({_FORGOTTEN})", (SENDERS,))
-        db.execute(f"PRAGMA incremental_vacuum({FREED})").fetchall()
 
-    return change
+def _oldest(db: sqlite3.Connection, limit: float, excess: float) -> list[tuple[int, int]]:
+    """The next chunks to delete, with their bytes."""
+    oldest = db.execute(
+        "SELECT rowid, length(body), arrived FROM chunks ORDER BY arrived LIMIT ?", (DROPPED,)
+    )
+    gone: list[tuple[int, int]] = []
+    for rowid, length, arrived in oldest.fetchall():
+        if arrived >= limit and excess <= 0:
+            break
+        gone.append((rowid, length))
+        excess -= length
+    return gone
+
+
+def _delete(table: str, rows: list[tuple[int]], db: sqlite3.Connection) -> None:
+    db.executemany(f"DELETE FROM {table} WHERE rowid = ?", rows)
+
+
+def _forget(limit: float, db: sqlite3.Connection) -> None:
+    """Samples that came too late, before `limit`, and senders that have been silent for long."""
+    db.execute("DELETE FROM late WHERE arrived < ?", (limit,))
+    db.execute(f"DELETE FROM marks WHERE name IN ({_FORGOTTEN})", (SENDERS,))
+
+
+def _has_spare_pages(db: sqlite3.Connection) -> bool:
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    return bool(free >= SPARE + pages // 4)
+
+
+def _give_back(db: sqlite3.Connection) -> None:
+    db.execute(f"PRAGMA incremental_vacuum({FREED})").fetchall()
 
 
 def used_bytes(db: sqlite3.Connection) -> int:

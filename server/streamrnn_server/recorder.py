@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from itertools import chain
 from threading import Event
 from typing import Any
 
@@ -118,11 +119,14 @@ class Recorder:
     def _age(self, drops: bool) -> None:
         """What no start needs to fold any more becomes chunks; what is too old or too much goes."""
         try:
-            for change in turn(self.journal, self._covered, self._closing):
+            for change in chain(
+                turn(self.journal, self._covered, self._closing),
+                drop(self.journal, self.keep_days, self.keep_bytes) if drops else (),
+            ):
                 self.journal.in_thread(change).result()
                 self.journal.checkpoint()
-            if drops and (gone := drop(self.journal, self.keep_days, self.keep_bytes)):
-                self.journal.in_thread(gone).result()
+                if self._closing.is_set():
+                    return
             self.journal.checkpoint()
         except Exception as error:  # it is tried again: the log holds it all
             log.error("the journal is not compacted: %s", error)

@@ -19,7 +19,7 @@ from streamrnn.forecast import Forecaster
 from streamrnn.streams import Pipeline, Rule
 from tests.leaky import Leaky
 from tests.server.clients import leaky, run, send, sender, server
-from tests.server.test_compaction import rows, turn
+from tests.server.test_compaction import drop, rows, turn
 from tests.server.test_journal import Run
 from tests.server.test_restart import started
 from tests.streams.test_labels import STEP, alone, forecaster, missing_at_times
@@ -179,8 +179,7 @@ def test_labels_go_with_the_samples_they_came_after(tmp_path, monkeypatch):
     run.recorder.snapshot()
     turn(run)
     before = len(labels(run))
-    while change := compaction.drop(run.journal, 0.0, 1e9):
-        run.journal.in_thread(change).result()
+    drop(run, 0.0, np.inf)
     with closing(run.journal.read()) as db:
         assert rows(db, "chunks") == 0
     left = labels(run)  # those after the newest sample may be needed to go on
