@@ -28,6 +28,18 @@ def log_share(kind):
     return math.log(W.SHARE / W.TAU[kind])
 
 
+def counts(kind, n, days):
+    """How much evidence of this kind counts in row n, after so many days; None: not known."""
+    late = min(1, (W.LATE_LOG / steady(n)) ** 2) if n else 1
+    if days is None:
+        return late * min(1, n / W.EARLY)
+    c, least = W.RECORD, W.LEAST_DAYS
+    if kind == W.ERROR:
+        c, least = W.RECORD_ERROR, W.LEAST_DAYS_ERROR
+    short = max(0, math.log(W.WEEK / max(days, least)))
+    return min(late, c / (c + short)) * min(1, n / W.EARLY_DAYS)
+
+
 def rate(n, slowest):
     return min(1, max(slowest, 3 / n))
 
@@ -156,7 +168,7 @@ class Watch:
         pairs = zip(before, self.values, strict=True)
         return sum(came == y and last != y for last, came in pairs)
 
-    def weigh(self, y, staying, channel, error, miss, far, away, period):
+    def weigh(self, y, staying, channel, error, miss, far, away, period, days):
         """The strengths (KINDS,) of what is odd about y; what is not known is None."""
         n, block_ends = self.n, self.n % W.BLOCK == 0
         if n == 0:
@@ -209,8 +221,7 @@ class Watch:
             far = tail.excess(X, rows, block_ends) if judged else 0.0
             strengths.append(far if rows >= least else 0.0)
         self.n += 1
-        scale = min(1, n / W.EARLY) / max(1, steady(n) / W.LATE_LOG) ** 2
-        strengths = [scale * far for far in strengths]
+        strengths = [far * counts(kind, n, days) for kind, far in enumerate(strengths)]
         return [
             far**2 if kind >= W.RANGES and far < 1 else far for kind, far in enumerate(strengths)
         ]
@@ -286,7 +297,8 @@ class Detector:
                 continue
             same = n > 0 and y == channel.x
             staying = watch.stays(y)
-            strengths = watch.weigh(y, staying, channel, *self.errors(c, y))
+            days = n * self.interval / D.DAY if self.interval else None
+            strengths = watch.weigh(y, staying, channel, *self.errors(c, y), days)
             if watch.dropped(y, same) and n > W.START:
                 sudden = D.DROPPED, c
             if watch.frozen(same, staying) and n > W.START:
@@ -294,10 +306,6 @@ class Detector:
             lasts = watch.lasting()
             if lasts:
                 drift = lasts, c
-            if self.interval and n < D.YOUNG_ROWS and n * self.interval < D.DAY_S:
-                strengths = [
-                    s if kind == W.ERROR else D.YOUNG * s for kind, s in enumerate(strengths)
-                ]
             if self.faded(self.t - 1) >= 1:
                 strengths = [
                     s if kind in (W.VALUE, W.ERROR) else 0 for kind, s in enumerate(strengths)

@@ -135,6 +135,16 @@ def test_times_keep_the_first_day_quiet_though_much_is_new(interval):
     assert alarmed[0] <= len(SENSORS) and alarmed[0] <= 0.6 * alarmed[1]
 
 
+@pytest.mark.parametrize("interval", [10, 60, 300])
+def test_times_leave_at_most_one_alarm_in_the_first_week(interval):
+    alarmed, rows, seeds = 0, 604_800 // interval, range(3)
+    for number, sensor in enumerate(SENSORS.values()):
+        for seed in seeds:
+            x = sensor(rows, interval, np.random.default_rng([number, interval, seed]))
+            alarmed += Detector().run(x, interval * np.arange(rows)).alarm.sum()
+    assert alarmed <= len(seeds) * len(SENSORS)
+
+
 def test_at_most_one_alarm_a_week_and_channel_where_nothing_happens():
     random = np.random.default_rng(0)
     for interval, weeks in ((300, 4), (3600, 50)):

@@ -38,9 +38,7 @@ CLEARLY = 1.5
 FADE = 0.9
 SETTLED, JUDGED = 64.0, 320.0  # rows after an alarm whose share outside tells what is to last
 LASTING = 1 / 3
-DAY_S = 86_400.0  # most channels have a cycle of a day: before, much is new that is usual
-YOUNG_ROWS = 100_000  # but so many rows are enough
-YOUNG = 0.6  # how much a row counts until then, if its times say so
+DAY = 86_400.0  # seconds
 
 REASONS = (
     "",
@@ -129,13 +127,6 @@ def on_cycle(at, s):
 
 
 @inner
-def young(rows, clock):
-    """Whether the times say that a channel has not been seen for a day yet."""
-    interval = clock[clocks.INTERVAL]
-    return rows < YOUNG_ROWS and interval >= clocks.LEAST and rows * interval < DAY_S
-
-
-@inner
 def judge(target, at, s, x, told):
     """Score, alarm, drift, reason and channel of the row x into told (TOLD,); s is from before."""
     C, own = x.size, len(forecast.FIELDS)
@@ -143,7 +134,7 @@ def judge(target, at, s, x, told):
     watches = matrix(s, at[own + 1], C, WATCH_SIZE)
     strengths = s[at[own + 2] : at[own + 2] + watch.KINDS]
     channels = matrix(s, at[forecast.CHANNELS], C, CHANNEL_SIZE)
-    clock = forecast.part(s, at, forecast.CLOCK)
+    interval = s[at[forecast.CLOCK] + clocks.INTERVAL]
     strength, reason, blamed = 0.0, 0, 0
     sudden, where = 0, 0  # what is told of the errors meanwhile does not say it
     for c in range(C):
@@ -165,7 +156,8 @@ def judge(target, at, s, x, told):
             away, period = y - on_cycle(at, s), s[at[forecast.CYCLE] + cycles.PERIOD]
         same = n > 0.0 and y == channel[VALUE]
         staying = watch.stays(y, same, d)
-        watch.weigh(y, staying, channel, error, miss, far, away, period, d, strengths)
+        days = n * interval / DAY if interval >= clocks.LEAST else 0.0
+        watch.weigh(y, staying, channel, error, miss, far, away, period, days, d, strengths)
         if watch.dropped(y, same, d) and n > watch.START:
             sudden, where = DROPPED, c
         if watch.frozen(same, staying, d) and n > watch.START:
@@ -175,10 +167,6 @@ def judge(target, at, s, x, told):
             told[DRIFT], told[REASON], told[CHANNEL] = 1.0, lasts, c
         if n < watch.START:
             continue
-        if young(n, clock):
-            for q in range(watch.KINDS):
-                if q != watch.ERROR:  # what is not as forecast is odd at any age
-                    strengths[q] *= YOUNG
         # what a person sees first comes first
         to_zero, outside = watch.at_zero(y, d), strengths[watch.VALUE] >= 1.0
         for kind in range(watch.KINDS):

@@ -9,6 +9,10 @@ excess  how far a statistic X of the errors lies above its 95 % quantile q, besi
 m is about where one of 0.05 n independent rows above q falls, so that for any tail X^(-1/g) the
 chance of a false alarm in row n is about e^-c / n: few in all, and fewer and fewer.
 Records grow after 48 to 96 rows only, or an event that builds up would raise them as it comes.
+
+Most channels have a cycle of a day, and days of their own: day D shows the largest value so far
+with probability 1 / D, however many rows it has.  For as few such records on each day of the first
+week as after it, c has to be larger by log(7 / D), and strengths smaller by c / (c + log(7 / D)).
 """
 
 import math
@@ -18,6 +22,10 @@ from streamrnn.kernels.jit import inner
 
 START = 100  # rows before anything can be surprising
 EARLY = 1000.0  # rows in which strengths are scaled down: what is usual is still to be seen
+EARLY_DAYS = 800.0  # the same where days are counted too
+WEEK = 7.0  # days in which they are scaled down, where days are counted
+RECORD, LEAST_DAYS = 3.5, 0.25  # c of a day's record; days count as so many at least
+RECORD_ERROR, LEAST_DAYS_ERROR = 7.0, 1.0  # of an error's, which depends less on the hour
 BLOCK = 48.0
 SLOW = 1 / 1000  # rate of the scales of errors
 WORST = 50.0  # an error beyond so many of its mean counts as this many
@@ -221,7 +229,17 @@ def from_cycle(away, period, staying, d):
 
 
 @inner
-def weigh(y, staying, channel, error, miss, far, away, period, d, strengths):
+def counts(c, least, n, steady, days):
+    """How much evidence counts in row n; days: what has been seen, 0 where that is not known."""
+    late = 1.0 / max(1.0, steady / LATE_LOG) ** 2
+    if days == 0.0:
+        return min(1.0, n / EARLY) * late
+    record = c / (c + math.log(WEEK / max(days, least))) if days < WEEK else 1.0
+    return min(1.0, n / EARLY_DAYS) * min(late, record)
+
+
+@inner
+def weigh(y, staying, channel, error, miss, far, away, period, days, d, strengths):
     """The strength of each kind of evidence that y is odd, into strengths (KINDS,)."""
     n = d[ROWS]
     steady = math.log(n + 1.0)
@@ -234,7 +252,8 @@ def weigh(y, staying, channel, error, miss, far, away, period, d, strengths):
     if block_ends and n > 0.0:
         d[MOVED] = follow(d[MOVED], abs(d[SLOWER] - d[BEFORE]), min(n / BLOCK, 100.0))
         d[BEFORE] = d[SLOWER]
-    scale = min(1.0, n / EARLY) / max(1.0, steady / LATE_LOG) ** 2
+    scale = counts(RECORD, LEAST_DAYS, n, steady, days)
+    scale_error = counts(RECORD_ERROR, LEAST_DAYS_ERROR, n, steady, days)
     for kind in range(RANGES):
         value = y if kind == VALUE else d[FAST] if kind == MEAN else d[SLOWER]
         first = FIRST_RANGE + RANGE_SIZE * kind
@@ -255,7 +274,8 @@ def weigh(y, staying, channel, error, miss, far, away, period, d, strengths):
         first = FIRST_TAIL + TAIL_SIZE * (kind - RANGES)
         there = d[first : first + TAIL_SIZE]
         rows_log = steady if kind < OFF else math.log(rows + 1.0)
-        found = scale * excess(kind, X, rows, rows_log, block_ends, there)
+        found = excess(kind, X, rows, rows_log, block_ends, there)
+        found *= scale_error if kind == ERROR else scale
         if kind < OFF or rows >= SURE:
             # squared, as small excesses of errors are common where nothing happens
             strengths[kind] = found if found >= 1.0 else found * found
