@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from streamrnn.kernels import calendar as A
 from streamrnn.kernels import channels as U
 from streamrnn.kernels import cycle as Y
 from streamrnn.kernels import detect as D
@@ -297,7 +298,7 @@ class Detector:
                 continue
             same = n > 0 and y == channel.x
             staying = watch.stays(y)
-            days = n * self.interval / D.DAY if self.interval else None
+            days = n * self.interval / A.DAY if self.interval else None
             strengths = watch.weigh(y, staying, channel, *self.errors(c, y), days)
             if watch.dropped(y, same) and n > W.START:
                 sudden = D.DROPPED, c

@@ -1,14 +1,18 @@
 """Rows with times: what is lacking passes as missing, and horizons can be given in seconds."""
 
 import re
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from streamrnn.bank import Bank
 from streamrnn.detect import Detector
 from streamrnn.forecast import Forecaster
 from streamrnn.kernels import calendar, clock, cycle
+from streamrnn.kernels.jit import jit
 
 DAY = 24
 
@@ -19,6 +23,79 @@ def daily(T, seed=0):
     return np.resize(shape - np.linspace(0, shape[-1], DAY), T) + 0.05 * np.random.default_rng(
         seed
     ).normal(size=t.size)
+
+
+# how far each next time is from the one before it, in some rows
+STEPS = st.sampled_from(
+    [0.0, 1e-300, 1e-7, 1e-3, 0.5, 60.0, 3600.0, 1e5, 3e7, 1e11, 1e99, -1e-7, -60.0, -3e7, -1e99]
+)
+BROKEN = st.sampled_from([np.nan, np.inf, -np.inf, 1e300])
+STRETCHES = st.lists(st.tuples(st.one_of(STEPS, BROKEN), st.integers(1, 150)), max_size=8)
+BEGINNINGS = st.datetimes().map(lambda date: date.replace(tzinfo=UTC).timestamp())
+
+
+@jit
+def part(t):
+    return calendar.part(t)
+
+
+def clock_of(began, stretches):
+    """Times that go on by steps, some rows each; a step that is no number stands for the time."""
+    times = [began]
+    for step, rows in stretches:
+        last = next(time for time in reversed(times) if abs(time) < 1e100)
+        steady = np.isfinite(step) and abs(step) < 1e100
+        times += (last + step * np.arange(1, rows + 1)).tolist() if steady else [step] * rows
+    return np.array(times)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.datetimes())
+@example(datetime(1, 1, 1))
+@example(datetime(9999, 12, 31, 23, 59, 59))
+@example(datetime(2000, 2, 29, 12, 30))
+@example(datetime(1900, 2, 28, 23, 59, 59))
+def test_the_hour_and_the_weekend_are_those_of_the_date(date):
+    date = date.replace(microsecond=0, tzinfo=UTC)
+    half_hour = 2 * date.hour + date.minute // 30
+    weekend = date.weekday() >= 5
+    assert part(date.timestamp()) == half_hour + calendar.PARTS * weekend
+    assert abs(date.timestamp()) < calendar.LATEST
+
+
+@settings(max_examples=40, deadline=None)
+@given(BEGINNINGS, STRETCHES, st.integers(0, 2**32 - 1))
+@example(0.0, [(60.0, 100), (3e7, 1), (-3e7, 1), (60.0, 100)], 0)
+@example(0.0, [(1e99, 1), (3600.0, 100)], 0)
+def test_no_times_whatever_upset_a_stream(began, stretches, seed):
+    times = clock_of(began, stretches)
+    x = daily(len(times), seed)
+    learner, stepped = Detector(), Detector()
+    result = learner.run(x, times)
+    assert np.isfinite(result.forecast).all()
+    assert ((result.score >= 0) & (result.score <= 1)).all()
+    rows = [stepped.step(value, t=when) for value, when in zip(x, times, strict=True)]
+    assert np.array([row.score for row in rows]).tobytes() == result.score.tobytes()
+    assert learner.state.tobytes() == stepped.state.tobytes()
+    for name in ("days", "told", "watch", "W", "P"):
+        assert np.isfinite(learner.state[name]).all(), name
+
+
+@settings(max_examples=40, deadline=None)
+@given(BEGINNINGS, STRETCHES, BEGINNINGS)
+@example(0.0, [(3600.0, 200), (1e11, 1)], 0.0)
+@example(0.0, [(3600.0, 200), (1e99, 1)], 0.0)
+def test_an_interval_is_known_again_whatever_the_times_were_before(began, stretches, later):
+    """Also where a row came from a wrong future, which all rows after it seem to be before."""
+    times = np.append(clock_of(began, stretches), later + 3600.0 * np.arange(400))
+    forecaster = Forecaster()
+    forecaster.run(daily(len(times)), times)
+    now = forecaster.state["clock"]
+    assert abs(now[clock.INTERVAL] - 3600) < 36 and now[clock.STEADY] >= clock.KEEPS
+    assert now[clock.TIME] == times[-1]
+    known = forecaster.state["cycle"][cycle.ROWS]
+    forecaster.step(20.0, t=times[-1] + 4 * 3600.0)
+    assert forecaster.state["cycle"][cycle.ROWS] == known + 4
 
 
 @pytest.mark.parametrize("learner", [Forecaster, Detector])

@@ -19,7 +19,7 @@ from streamrnn.kernels.ring import waits
 DAY = 86400.0  # seconds
 PARTS = 48  # of a day
 LONGEST = DAY / 4  # between rows: less often than that they don't tell the time of the day
-LATEST = 1e11  # seconds since 1970: a clock beyond it is not one
+LATEST = 253_402_300_800.0  # seconds from 1970 to the year 10000: a clock beyond it is not one
 DAYS = 10.0  # that a usual change is the mean of
 FORGETTING = 0.996
 VARIANCE = 0.005  # of a weight about which nothing is known, and at most

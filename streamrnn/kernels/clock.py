@@ -28,13 +28,17 @@ MOST = 300  # rows that are put in; of a longer gap only what is left of whole c
 def lacking(t, period, clock):
     """How many rows are lacking before the one at time t (NaN: not known); then the clock is at t.
 
-    A time that is not after the last one tells nothing.
+    A time that is not after the last one tells nothing; where many are before it, that was wrong.
     """
     if missing(t):
         return 0
     passed = t - clock[TIME]
     first = clock[ROWS] == 0.0
     if not first and passed <= 0.0:
+        if passed < 0.0:
+            clock[STEADY] -= RATE * clock[STEADY]
+            if clock[STEADY] < LEFT:
+                clock[TIME], clock[ROWS] = t, min(clock[ROWS], AGAIN)
         return 0
     clock[TIME] = t
     clock[ROWS] += 1.0

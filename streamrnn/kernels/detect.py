@@ -10,9 +10,9 @@ is told once: a row counts if it is clearly stronger than all of the last HOLD r
 
 import math
 
+from streamrnn.kernels import calendar, forecast, watch
 from streamrnn.kernels import clock as clocks
 from streamrnn.kernels import cycle as cycles
-from streamrnn.kernels import forecast, watch
 from streamrnn.kernels.channels import CHANNEL_SIZE, SEEN, STEP, VALUE, missing
 from streamrnn.kernels.door import arguments
 from streamrnn.kernels.doubles import matrix
@@ -38,7 +38,6 @@ CLEARLY = 1.5
 FADE = 0.9
 SETTLED, JUDGED = 64.0, 320.0  # rows after an alarm whose share outside tells what is to last
 LASTING = 1 / 3
-DAY = 86_400.0  # seconds
 
 REASONS = (
     "",
@@ -156,7 +155,7 @@ def judge(target, at, s, x, told):
             away, period = y - on_cycle(at, s), s[at[forecast.CYCLE] + cycles.PERIOD]
         same = n > 0.0 and y == channel[VALUE]
         staying = watch.stays(y, same, d)
-        days = n * interval / DAY if interval >= clocks.LEAST else 0.0
+        days = n * interval / calendar.DAY if interval >= clocks.LEAST else 0.0
         watch.weigh(y, staying, channel, error, miss, far, away, period, days, d, strengths)
         if watch.dropped(y, same, d) and n > watch.START:
             sudden, where = DROPPED, c
