@@ -193,12 +193,14 @@ def advance(target, sizes, span, at, turn, blank, states, rows, t, x, y):
     H3 = y.shape[1] - TOLD
     for n in range(rows.size):
         s, told = states[rows[n]], y[n, H3:]
-        forecast.bridge(target, sizes, span, at, turn, blank, s, t[n])
-        for q in range(TOLD):
-            told[q] = 0.0
-        told[CHANNEL] = -1.0
-        judge(target, at, s, x[n], told)
-        forecast.advance_one(target, sizes, span, at, turn, s, x[n])
+        for left in range(forecast.lacking(at, s, t[n]), -1, -1):
+            if left == 0:
+                s[at[forecast.CLOCK] + clocks.NOW] = t[n]
+                for q in range(TOLD):
+                    told[q] = 0.0
+                told[CHANNEL] = -1.0
+                judge(target, at, s, x[n], told)
+            forecast.advance_one(target, sizes, span, at, turn, s, blank if left else x[n])
         for q in range(H3):
             y[n, q] = s[at[forecast.NOW] + q]
 

@@ -103,6 +103,8 @@ MISS = 3  # running mean size of the forecast's error
 STAYED = 4  # the same of persistence's
 AHEAD_SIZE = 5
 
+ZERO = np.int64(0)  # for a literal 0 Numba compiles a version of its own of what it is given to
+
 
 def shapes(C: int, H: int, R: int, L: int, spans: list[tuple[int, int]]) -> list[tuple[int, ...]]:
     """Shape of each of FIELDS; spans: begin and end of each member's features."""
@@ -239,7 +241,7 @@ def teach(at, span, place, ahead, s):
         h1, h2, h3 = min(h0 + 1, H - 1), min(h0 + 2, H - 1), min(h0 + 3, H - 1)
         a, b, c, e = kept(h0, place, H), kept(h1, place, H), kept(h2, place, H), kept(h3, place, H)
         weights, inputs = (h0 * d, h1 * d, h2 * d, h3 * d), (a * u, b * u, c * u, e * u)
-        gained, n = (a * d, b * d, c * d, e * d), 0
+        gained, n = (a * d, b * d, c * d, e * d), ZERO
         for m in range(M):
             first, size = span[m, 0], span[m, 1] - span[m, 0]
             z0, z1, z2, z3 = rls.dots(W, weights, n, F, inputs, first, size)
@@ -282,10 +284,10 @@ def forecast(target, at, span, place, f, s):
     d = W.size // H
     for h0 in range(0, H, 4):
         h1, h2, h3 = min(h0 + 1, H - 1), min(h0 + 2, H - 1), min(h0 + 3, H - 1)
-        weights, n = (h0 * d, h1 * d, h2 * d, h3 * d), 0
+        weights, n = (h0 * d, h1 * d, h2 * d, h3 * d), ZERO
         for e in range(M):
             first, size = span[e, 0], span[e, 1] - span[e, 0]
-            z0, z1, z2, z3 = rls.dots(W, weights, n, f, (0, 0, 0, 0), first, size)
+            z0, z1, z2, z3 = rls.dots(W, weights, n, f, (ZERO, ZERO, ZERO, ZERO), first, size)
             said[e, h0], said[e, h1] = clip(unit * z0, bound), clip(unit * z1, bound)
             said[e, h2], said[e, h3] = clip(unit * z2, bound), clip(unit * z3, bound)
             n += size
@@ -371,13 +373,11 @@ def advance_one(target, sizes, span, at, turn, s, x):
 
 
 @inner
-def bridge(target, sizes, span, at, turn, blank, s, t):
-    """Rows that are lacking before the one at time t pass as missing; blank (C,) is such a row."""
+def lacking(at, s, t):
+    """How many rows are lacking before the one at time t; they pass as missing."""
     clock = part(s, at, CLOCK)
     clock[clocks.NOW] = np.nan
-    for _ in range(clocks.lacking(t, s[at[CYCLE] + cycles.PERIOD], clock)):
-        advance_one(target, sizes, span, at, turn, s, blank)
-    clock[clocks.NOW] = t
+    return clocks.lacking(t, s[at[CYCLE] + cycles.PERIOD], clock)
 
 
 @jit
@@ -388,8 +388,11 @@ def advance(target, sizes, span, at, turn, blank, states, rows, t, x, y):
     """
     for n in range(rows.size):
         s = states[rows[n]]
-        bridge(target, sizes, span, at, turn, blank, s, t[n])
-        advance_one(target, sizes, span, at, turn, s, x[n])
+        # one call for both kinds of row: the compiler writes all of it out where it is called
+        for left in range(lacking(at, s, t[n]), -1, -1):
+            if left == 0:
+                s[at[CLOCK] + clocks.NOW] = t[n]
+            advance_one(target, sizes, span, at, turn, s, blank if left else x[n])
         for q in range(y.shape[1]):
             y[n, q] = s[at[NOW] + q]
 

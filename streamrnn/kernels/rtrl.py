@@ -138,12 +138,10 @@ def advance(target, sizes, span, at, turn, blank, states, rows, t, x, y):
     """As kernels/forecast.py; each state has a turn of its own, and `turn` is not read."""
     for n in range(rows.size):
         s = states[rows[n]]
-        clock = part(s, at, forecast.CLOCK)
-        clock[clocks.NOW] = math.nan
-        for _ in range(clocks.lacking(t[n], s[at[CYCLE] + cycles.PERIOD], clock)):
-            advance_one(target, sizes, span, at, s, blank)
-        clock[clocks.NOW] = t[n]
-        advance_one(target, sizes, span, at, s, x[n])
+        for left in range(forecast.lacking(at, s, t[n]), -1, -1):
+            if left == 0:
+                s[at[forecast.CLOCK] + clocks.NOW] = t[n]
+            advance_one(target, sizes, span, at, s, blank if left else x[n])
         for q in range(y.shape[1]):
             y[n, q] = s[at[forecast.NOW] + q]
 
