@@ -33,7 +33,7 @@ MOVED = 32  # streams of them in one transaction
 LEFT_BYTES = 1 << 20  # of rows that leave the log in one
 PACKED = 512  # a chunk of fewer samples is about to grow, and not packed before
 DROPPED = 8  # chunks that are deleted in one
-FORGOTTEN = 1000  # labels
+LABELS = 1000  # that are deleted in one
 FREED = 128  # pages that are given back to the disk in one
 SPARE = 1024  # free pages that are kept beside a quarter of all: some will be used again soon
 DAY_S = 86_400.0
@@ -52,8 +52,8 @@ SELECT id FROM labels WHERE number < coalesce(
     (SELECT left_log FROM streams WHERE streams.id = labels.stream))
 """
 
-# Marks of senders that were not heard of for the longest: all but the newest.
-_FORGOTTEN = (
+# The names of all but the newest SENDERS.
+_SILENT_SENDERS = (
     f"SELECT name FROM marks WHERE name GLOB '{SENDER}*' ORDER BY used DESC LIMIT -1 OFFSET ?"
 )
 
@@ -123,10 +123,10 @@ def drop(journal: Journal, keep_days: float, keep_bytes: float) -> Iterator[Chan
             dropped += sum(length for _, length in gone)
             yield partial(_delete, "chunks", [(rowid,) for rowid, _ in gone])
         labels = db.execute(_FORGOTTEN_LABELS).fetchall() if dropped else []
-        for at in range(0, len(labels), FORGOTTEN):
-            yield partial(_delete, "labels", labels[at : at + FORGOTTEN])
+        for at in range(0, len(labels), LABELS):
+            yield partial(_delete, "labels", labels[at : at + LABELS])
         late = db.execute("SELECT 1 FROM late WHERE arrived < ? LIMIT 1", (limit,)).fetchone()
-        if late or db.execute(_FORGOTTEN, (SENDERS,)).fetchone():
+        if late or db.execute(_SILENT_SENDERS, (SENDERS,)).fetchone():
             yield partial(_forget, limit)
         while _has_spare_pages(db):
             yield _give_back
@@ -153,7 +153,7 @@ def _delete(table: str, rows: list[tuple[int]], db: sqlite3.Connection) -> None:
 def _forget(limit: float, db: sqlite3.Connection) -> None:
     """Samples that came too late, before `limit`, and senders that have been silent for long."""
     db.execute("DELETE FROM late WHERE arrived < ?", (limit,))
-    db.execute(f"DELETE FROM marks WHERE name IN ({_FORGOTTEN})", (SENDERS,))
+    db.execute(f"DELETE FROM marks WHERE name IN ({_SILENT_SENDERS})", (SENDERS,))
 
 
 def _has_spare_pages(db: sqlite3.Connection) -> bool:
