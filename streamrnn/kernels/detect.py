@@ -139,8 +139,6 @@ def judge(target, at, s, x, told):
     for c in range(C):
         y, d, channel = x[c], watches[c], channels[c]
         absent, n = missing(y), d[watch.ROWS]
-        for q in range(watch.KINDS):
-            strengths[q] = 0.0
         if watch.gone(absent, d):
             sudden, where = DROPPED, c
         if absent:
@@ -156,7 +154,7 @@ def judge(target, at, s, x, told):
         same = n > 0.0 and y == channel[VALUE]
         staying = watch.stays(y, same, d)
         days = n * interval / calendar.DAY if interval >= clocks.LEAST else 0.0
-        watch.weigh(y, staying, channel, error, miss, far, away, period, days, d, strengths)
+        odd = watch.weigh(y, staying, channel, error, miss, far, away, period, days, d, strengths)
         if watch.dropped(y, same, d) and n > watch.START:
             sudden, where = DROPPED, c
         if watch.frozen(same, staying, d) and n > watch.START:
@@ -164,7 +162,7 @@ def judge(target, at, s, x, told):
         lasts = lasting(d)
         if lasts > 0:
             told[DRIFT], told[REASON], told[CHANNEL] = 1.0, lasts, c
-        if n < watch.START:
+        if n < watch.START or not odd:
             continue
         # what a person sees first comes first
         to_zero, outside = watch.at_zero(y, d), strengths[watch.VALUE] >= 1.0

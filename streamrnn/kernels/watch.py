@@ -26,7 +26,7 @@ EARLY_DAYS = 800.0  # the same where days are counted too
 WEEK = 7.0  # days in which they are scaled down, where days are counted
 RECORD, LEAST_DAYS = 3.5, 0.25  # c of a day's record; days count as so many at least
 RECORD_ERROR, LEAST_DAYS_ERROR = 7.0, 1.0  # of an error's, which depends less on the hour
-BLOCK = 48.0
+BLOCK = 48
 SLOW = 1 / 1000  # rate of the scales of errors
 WORST = 50.0  # an error beyond so many of its mean counts as this many
 ABSURD = 1e9  # a range of so many steps is of another age, or began with a spike
@@ -87,7 +87,7 @@ SIZE = FIRST_TAIL + (KINDS - RANGES) * TAIL_SIZE
 
 @inner
 def rate(n, slowest):
-    return max(slowest, min(1.0, 3.0 / n))
+    return slowest if n * slowest >= 3.0 else min(1.0, 3.0 / n)  # most rows without a division
 
 
 @inner
@@ -98,23 +98,25 @@ def within(y, step, d):
 
 
 @inner
-def reach(kind, y, n, steady, channel, moved, block_ends, d):
+def reach(kind, y, n, channel, moved, block_ends, d):
     """How far y is outside the range of d (RANGE_SIZE,), in least reaches; then that learns.
 
-    Beyond 1 its logarithm counts, as with excesses. steady: log n.
+    Beyond 1 its logarithm counts, as with excesses.
     """
     if n == 0.0:
         d[:] = y
         return 0.0
     low, high, step = d[LOW], d[HIGH], channel[STEP]
     width = high - low
-    margin = MARGIN[kind] * (steady / USUAL_LOG) / max(steady + LOG_SHARE[kind], 1.0)
-    least = max(WIDTHS[kind] * width, WANDER * moved)
     far = 0.0
-    if y > high:
-        far = (y - high) / max(least, margin * (high - d[TOP]))
-    elif y < low:
-        far = (low - y) / max(least, margin * (d[BOTTOM] - low))
+    if not low <= y <= high:
+        steady = math.log(n + 1.0)
+        margin = MARGIN[kind] * (steady / USUAL_LOG) / max(steady + LOG_SHARE[kind], 1.0)
+        least = max(WIDTHS[kind] * width, WANDER * moved)
+        if y > high:
+            far = (y - high) / max(least, margin * (high - d[TOP]))
+        else:
+            far = (low - y) / max(least, margin * (d[BOTTOM] - low))
     y = within(y, step, d)
     if width > ABSURD * step:
         d[:BOTTOM] = y
@@ -133,7 +135,7 @@ def reach(kind, y, n, steady, channel, moved, block_ends, d):
 
 
 @inner
-def excess(kind, X, n, steady, block_ends, d):
+def excess(kind, X, n, block_ends, d):
     """How far X lies above its tail d (TAIL_SIZE,), as the page's head says; then that learns."""
     if d[Q] == 0.0:
         if X > 0.0:
@@ -146,6 +148,7 @@ def excess(kind, X, n, steady, block_ends, d):
         return 0.0
     most = max(d[MOST], q * LEAST)
     reached = math.log(most / q)
+    steady = math.log(n + 1.0)
     tail = max(steady + LOG_SHARE[kind], 1.0)
     full = reached * (1.0 + MARGIN[kind] * (steady / USUAL_LOG) / tail)
     far = math.log(X / q) / full if X > q else 0.0
@@ -240,10 +243,12 @@ def counts(c, least, n, steady, days):
 
 @inner
 def weigh(y, staying, channel, error, miss, far, away, period, days, d, strengths):
-    """The strength of each kind of evidence that y is odd, into strengths (KINDS,)."""
+    """The strength of each kind of evidence that y is odd, into strengths (KINDS,).
+
+    False where there is none.
+    """
     n = d[ROWS]
-    steady = math.log(n + 1.0)
-    block_ends = n % BLOCK == 0.0
+    block_ends = int(n) % BLOCK == 0
     if n == 0.0:
         d[FAST] = d[SLOWER] = d[BEFORE] = d[FIRST_RANGE + LOW] = d[FIRST_RANGE + HIGH] = y
     held = within(y, channel[STEP], d[FIRST_RANGE : FIRST_RANGE + RANGE_SIZE])
@@ -252,15 +257,13 @@ def weigh(y, staying, channel, error, miss, far, away, period, days, d, strength
     if block_ends and n > 0.0:
         d[MOVED] = follow(d[MOVED], abs(d[SLOWER] - d[BEFORE]), min(n / BLOCK, 100.0))
         d[BEFORE] = d[SLOWER]
-    scale = counts(RECORD, LEAST_DAYS, n, steady, days)
-    scale_error = counts(RECORD_ERROR, LEAST_DAYS_ERROR, n, steady, days)
+    odd = 0.0
     for kind in range(RANGES):
         value = y if kind == VALUE else d[FAST] if kind == MEAN else d[SLOWER]
         first = FIRST_RANGE + RANGE_SIZE * kind
         there = d[first : first + RANGE_SIZE]
-        strengths[kind] = scale * reach(
-            kind, value, n, steady, channel, d[MOVED], block_ends, there
-        )
+        strengths[kind] = reach(kind, value, n, channel, d[MOVED], block_ends, there)
+        odd += strengths[kind]
     errors(error, miss, far, n, staying, d)
     from_cycle(away, period, staying, d)
     for kind in range(RANGES, KINDS):
@@ -273,13 +276,21 @@ def weigh(y, staying, channel, error, miss, far, away, period, days, d, strength
             X = 1.0 / max(X, QUIETEST)
         first = FIRST_TAIL + TAIL_SIZE * (kind - RANGES)
         there = d[first : first + TAIL_SIZE]
-        rows_log = steady if kind < OFF else math.log(rows + 1.0)
-        found = excess(kind, X, rows, rows_log, block_ends, there)
-        found *= scale_error if kind == ERROR else scale
+        found = excess(kind, X, rows, block_ends, there)
         if kind < OFF or rows >= SURE:
-            # squared, as small excesses of errors are common where nothing happens
-            strengths[kind] = found if found >= 1.0 else found * found
+            strengths[kind] = found
+            odd += found
     d[ROWS] += 1.0
+    if odd == 0.0:  # most rows: what evidence counts takes logarithms
+        return False
+    steady = math.log(n + 1.0)
+    scale = counts(RECORD, LEAST_DAYS, n, steady, days)
+    scale_error = counts(RECORD_ERROR, LEAST_DAYS_ERROR, n, steady, days)
+    for kind in range(KINDS):
+        found = strengths[kind] * (scale_error if kind == ERROR else scale)
+        # squared, as small excesses of errors are common where nothing happens
+        strengths[kind] = found * found if kind >= RANGES and found < 1.0 else found
+    return True
 
 
 @inner
