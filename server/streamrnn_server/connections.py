@@ -51,8 +51,8 @@ class Connection(ServerConnection):
 def framed(message: str | bytes) -> bytes:
     """A message as it travels to everybody: we mask and compress nothing.
 
-    Where many get the same, this takes a third of the time of websockets' broadcast(), which
-    makes a frame for each; what is left is the system call.
+    Where many get the same, a send so takes a third less time than by websockets' broadcast(),
+    which makes a frame for each; what is left is the system call.
     """
     if isinstance(message, str):
         frame = Frame(Opcode.TEXT, message.encode())

@@ -124,9 +124,9 @@ class Recorder:
                 drop(self.journal, self.keep_days, self.keep_bytes) if drops else (),
             ):
                 self.journal.in_thread(change).result()
-                self.journal.checkpoint()
                 if self._closing.is_set():
                     return
+                self.journal.checkpoint()
             self.journal.checkpoint()
         except Exception as error:  # it is tried again: the log holds it all
             log.error("the journal is not compacted: %s", error)

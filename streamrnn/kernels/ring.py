@@ -19,6 +19,7 @@ def kept(h, place, H):
 
 @register_jitable
 def waiting(H: int) -> int:
+    """Columns of the ring in which forecasts wait."""
     return H // 2 + 1
 
 
