@@ -89,9 +89,11 @@ class Frames:
 
     def _chunk(self, stream: int, first: int, stop: int, flags: int) -> bytes:
         key = (stream, first, stop, flags)
-        if key not in self._chunks:
+        chunk = self._chunks.get(key)
+        if chunk is None:
             ring = self._rings[stream]
             rows = ring.raw(first, stop)
             arrived = ring.arrived if stop == ring.count and not flags else math.nan
-            self._chunks[key] = binary.encode_chunk(stream, first, rows, ring.sizes, arrived, flags)
-        return self._chunks[key]
+            chunk = binary.encode_chunk(stream, first, rows, ring.sizes, arrived, flags)
+            self._chunks[key] = chunk
+        return chunk

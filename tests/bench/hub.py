@@ -89,6 +89,30 @@ def handing_out(viewers: int, streams: int, *, different: bool) -> None:
     row(f"{viewers} viewers of {streams} streams, {kind}", spent, ticks * watched * viewers, frames)
 
 
+def apart(viewers: int, streams: int, rows: int) -> None:
+    """Each viewer has streams of its own, which got several samples since the last tick."""
+    h, feed = hub(), Feed(viewers * streams, rows)
+    h.publish(feed.batch())
+    made = [h.join() for _ in range(viewers)]
+    for n, viewer in enumerate(made):
+        ids = range(n * streams, (n + 1) * streams)
+        h.receive(viewer, p.encode(p.Watch(streams=[p.WatchStream(i) for i in ids])))
+        while h.take(viewer):
+            pass
+    ticks, spent = 50, 0.0
+    for n in range(ticks):
+        h.publish(feed.batch())
+        start = time.perf_counter()
+        h.tick(float(n))
+        for viewer in made:
+            while h.take(viewer):
+                pass
+            viewer.acked = viewer.sent
+        spent += time.perf_counter() - start
+    name = f"{viewers} viewers of {streams} streams x {rows}, none in common"
+    row(name, spent, ticks * streams * viewers * rows, ticks * viewers)
+
+
 def plain(viewers: int, streams: int) -> None:
     feed = Feed(streams)
     result = feed.batch()
@@ -176,6 +200,7 @@ def main() -> None:
         lambda: handing_out(30, 20, different=True),
         lambda: handing_out(30, 1000, different=False),
         lambda: handing_out(300, 20, different=False),
+        lambda: apart(100, 10, 3),
         lambda: plain(30, 20),
         lambda: sockets(30, 20),
         lambda: sockets(100, 20),

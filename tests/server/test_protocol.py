@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from streamrnn_server import binary
 from streamrnn_server import ingest_protocol as i
 from streamrnn_server import protocol as p
@@ -336,6 +338,19 @@ def test_every_message_is_encoded_as_in_the_golden_file():
 @pytest.mark.parametrize("frame", FILE.get("binary", []), ids=lambda f: f["name"])
 def test_binary_golden_frames_decode_to_their_json(frame):
     assert plain(binary.decode_binary(bytes.fromhex(frame["hex"]))) == frame["message"]
+
+
+@given(
+    st.integers(0, 9), st.integers(0, 40), st.integers(0, 33), st.sampled_from([1, 2, 3, 40, 300])
+)
+def test_chunks_of_any_size_come_back(C, O, U, n):  # noqa: E741
+    draw = np.random.default_rng(n)
+    x, y = (draw.normal(size=(columns, n)).astype(np.float32) for columns in (C, O))
+    h = draw.integers(-128, 128, (n, U)).astype(np.int8)
+    sent = binary.Chunk(3, 70, np.arange(n) + 0.5, x, y, h, 1.0, binary.HISTORY)
+    got = binary.decode_binary(encoded(binary.Samples(1, 2.0, [sent, sent])))
+    for chunk in got.chunks:
+        assert plain(chunk) == plain(sent)
 
 
 @pytest.mark.parametrize("frame", FILE.get("from_viewer", []), ids=lambda f: f["name"])
