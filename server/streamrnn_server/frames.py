@@ -9,7 +9,7 @@ import math
 
 from streamrnn_server import binary, protocol
 from streamrnn_server.binary import HISTORY
-from streamrnn_server.rings import Rings
+from streamrnn_server.rings import Ring, Rings
 
 FRAME_BYTES = 1 << 15  # a frame ends there
 
@@ -59,39 +59,49 @@ class Frames:
         pictures: list[str] = []
         chunks: list[bytes] = []
         size = 0
+        whole = True  # whether this is all there is for it
         untouched, served = {}, {}
         for stream, cursor in cursors.items():
             ring = self._rings[stream]
-            if cursor == ring.count:
+            count = ring.count
+            if cursor == count:
                 served[stream] = cursor
                 continue
-            room = (FRAME_BYTES - size) // ring.dtype.itemsize
+            room = (FRAME_BYTES - size) // ring.row_bytes
             if chunks and room < 1:
                 untouched[stream] = cursor
+                whole = False
                 continue
             if cursor < ring.first:
                 gaps.append(protocol.encode(protocol.Gap(stream, cursor, ring.first - 1)))
                 cursor = ring.first
             until = history.get(stream, 0)
             flags = HISTORY if cursor < until else 0
-            stop = min(until if flags else ring.count, cursor + max(room, 1))
-            chunks.append(self._chunk(stream, cursor, stop, flags))
-            size += len(chunks[-1])
+            stop = until if flags else count
+            if stop - cursor > room:
+                stop = cursor + max(room, 1)
+            chunk = self._chunk(stream, ring, cursor, stop, flags)
+            chunks.append(chunk)
+            size += len(chunk)
             served[stream] = stop
-            if stop == ring.count and stream in self.pictures:
+            if stop < count:
+                whole = False
+            elif stream in self.pictures:
                 pictures.append(protocol.encode(self.pictures[stream]))
         if not chunks:
             return cursors, (), cursors
         self.gaps += len(gaps)
         frame = binary.encode_samples(self._epoch, self._now, chunks)
         # Those left out come first the next time, so that none waits for ever.
-        return cursors, (*gaps, *pictures, frame), untouched | served
+        after = untouched | served if untouched else served
+        if whole:
+            self._frames[id(after)] = after, (), after
+        return cursors, (*gaps, *pictures, frame), after
 
-    def _chunk(self, stream: int, first: int, stop: int, flags: int) -> bytes:
+    def _chunk(self, stream: int, ring: Ring, first: int, stop: int, flags: int) -> bytes:
         key = (stream, first, stop, flags)
         chunk = self._chunks.get(key)
         if chunk is None:
-            ring = self._rings[stream]
             rows = ring.raw(first, stop)
             arrived = ring.arrived if stop == ring.count and not flags else math.nan
             chunk = binary.encode_chunk(stream, first, rows, ring.sizes, arrived, flags)

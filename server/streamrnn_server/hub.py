@@ -125,6 +125,7 @@ class Hub:
         self._resets: deque[protocol.WasReset] = deque(maxlen=RESETS)
         self._reset_count = 0
         self._frames = Frames(epoch, self.rings)
+        self._hello: Messages = ()
 
     # --- from the pipeline ----------------------------------------------------------------------
 
@@ -148,7 +149,7 @@ class Hub:
             id = self._ids[key]
             self._texts.read(id, self.rings[id].count - 1, state)
         self._explanations.answer()
-        self._frames.begin(self.now)
+        self._begin()
         if known.picture is not None:  # last: one that fails is counted, and the samples are out
             for key, picture in known.picture(batch).items():
                 id = self._id(key, known)
@@ -261,7 +262,12 @@ class Hub:
         """Begin to hand out what is there at `now`."""
         self.now = now
         self._explanations.answer()
-        self._frames.begin(now)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Drop what viewers share only as long as nothing changes."""
+        self._hello = ()
+        self._frames.begin(self.now)
 
     def take(self, viewer: Viewer) -> Messages:
         """What to send to a viewer next, all of it together; empty if there is nothing for now."""
@@ -269,7 +275,8 @@ class Hub:
         known = (len(self._groups), len(self._streams))
         if viewer.told is None:
             viewer.told, viewer.resets = known, self._reset_count
-            return (protocol.encode(self._hello()),)
+            self._hello = self._hello or self._greeting()  # all come at once after a restart
+            return self._hello
         if viewer.status < status:
             viewer.status = status
             return (text,)
@@ -343,9 +350,9 @@ class Hub:
             infos.append(StreamInfo(id, key, group, seq, spark))
         return [group.wire for group in list(self._groups.values())[groups:]], infos
 
-    def _hello(self) -> protocol.Hello:
+    def _greeting(self) -> Messages:
         groups, streams = self._after(0, 0)
-        return protocol.Hello(
+        hello = protocol.Hello(
             version=protocol.VERSION,
             epoch=self.epoch,
             name=self.name,
@@ -355,6 +362,7 @@ class Hub:
             groups=groups,
             streams=streams,
         )
+        return (protocol.encode(hello),)
 
     # --- what viewers ask for -------------------------------------------------------------------
 

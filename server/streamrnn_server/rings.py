@@ -31,12 +31,13 @@ def row_dtype(channels: int, outputs: int, units: int) -> np.dtype[Any]:
 class Ring:
     """Samples `first` <= seq < `count` of one stream; older ones were overwritten."""
 
-    __slots__ = ("arrived", "count", "dtype", "first", "sizes", "_rows")
+    __slots__ = ("arrived", "count", "dtype", "first", "row_bytes", "sizes", "_rows")
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
         C, O, U = (dtype[name].shape[0] for name in "xyh")  # noqa: E741
         self.sizes = C, O, U
+        self.row_bytes = dtype.itemsize
         self.count = 0
         self.first = 0
         self.arrived = math.nan  # server's clock when the newest sample came in
