@@ -41,11 +41,14 @@ def export(
     from streamrnn_server.history import History
 
     _known(format)
+    first, last = _time("--from", begin, -math.inf), _time("--to", end, math.inf)
+    if not first < last:
+        fail(f"--from: expected a time before --to, got {begin} and {end or 'none'}")
     with _told(), ExitStack() as stack:
         past = stack.enter_context(History(_folder(journal), stream or ()))
         file = stack.enter_context(output.open("wb")) if output else sys.stdout.buffer
         names = to.names_of(past, predictions=predictions)
-        samples = past.samples(_time("--from", begin, -math.inf), _time("--to", end, math.inf))
+        samples = past.samples(first, last)
         count = to.export(samples, names, file, format, predictions=predictions)  # type: ignore[arg-type]
         file.flush()
     err.print(f"{count} samples")

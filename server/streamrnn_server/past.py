@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -39,6 +40,9 @@ def answer(folder: Path, query: str) -> bytes:
         begin, end = (event_time(given[name]) if name in given else None for name in ("from", "to"))
     except ValueError as error:
         raise NoPast(400, str(error)) from None
+    low, high = -math.inf if begin is None else begin, math.inf if end is None else end
+    if not low < high:
+        raise NoPast(400, f"expected a time from before to, got {low:.15g} and {high:.15g}")
     asked = given.get("pixels", str(PIXELS))
     pixels = int(asked) if asked.isdecimal() else 0
     if not 1 <= pixels <= MOST_PIXELS:

@@ -252,6 +252,8 @@ def test_the_commands_do_it(tmp_path):
     assert command("restore", tmp_path / "copy", tmp_path / "again").exit_code == 0
     for words, error in [
         (("export", config, "--from", "soon"), "--from: expected seconds since 1970 or an ISO"),
+        (("export", config, "--from", "59", "--to", "58"), "expected a time before --to, got 59"),
+        (("export", config, "--from", "nan"), "--from: expected a time before --to, got nan and"),
         (
             ("export", config, "--format", "xml"),
             "--format: expected csv, ndjson or parquet, got xml",
