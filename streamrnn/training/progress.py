@@ -84,14 +84,17 @@ def line(report: Report) -> str:
 class Interrupt:
     """While it is entered the first Ctrl-C sets `asked`, the second is a KeyboardInterrupt.
 
-    Python handles signals in the main thread alone; elsewhere nothing changes.
+    Python handles signals in the main thread alone; elsewhere nothing changes. A shell has what it
+    starts in the background ignore Ctrl-C, which is for others then: that stays so as well.
     """
 
     def __enter__(self) -> "Interrupt":
         self.asked = False
-        self.main = threading.current_thread() is threading.main_thread()
-        if self.main:
-            self.before: Any = signal.signal(signal.SIGINT, self._ask)
+        self.before: Any = signal.getsignal(signal.SIGINT)
+        main = threading.current_thread() is threading.main_thread()
+        self.heard = main and self.before is not signal.SIG_IGN
+        if self.heard:
+            signal.signal(signal.SIGINT, self._ask)
         return self
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
@@ -104,5 +107,5 @@ class Interrupt:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self.main:
+        if self.heard:
             signal.signal(signal.SIGINT, self.before)
