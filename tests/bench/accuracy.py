@@ -84,7 +84,8 @@ def row(X: Array) -> tuple[dict[str, list[float]], list[float]]:
 
 
 def table() -> str:
-    lines, all_ratios = [], []
+    lines: list[str] = []
+    all_ratios = []
     for name, make in STREAMS.items():
         X = make()
         ratios, share = row(X)

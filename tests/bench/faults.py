@@ -8,13 +8,12 @@ onset; an alarm before counts as false.
 import sys
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
 import streamrnn as srnn
 from tests.bench import into_docs
-from tests.sensors import CYCLIC, PLAIN, SENSORS
+from tests.sensors import CYCLIC, PLAIN, SENSORS, Sensor
 
 WITHIN = 200  # rows
 ONSETS = (2000, 2345, 2690, 3035)
@@ -71,11 +70,12 @@ FAULTS: dict[str, Fault] = {
 
 
 def backgrounds() -> dict[str, Callable[[int], Array]]:
-    sensors = {
-        name: partial(sensor, interval=300, random=np.random.default_rng(7))
-        for name, sensor in SENSORS.items()
-    }
-    return {**PLAIN, **sensors}
+    return {**PLAIN, **{name: every_5_minutes(sensor) for name, sensor in SENSORS.items()}}
+
+
+def every_5_minutes(sensor: Sensor) -> Callable[[int], Array]:
+    random = np.random.default_rng(7)
+    return lambda T: sensor(T, 300, random)
 
 
 def faults() -> str:

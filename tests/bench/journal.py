@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 from streamrnn_server import recorder
@@ -88,7 +89,7 @@ def disk(name: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         pipeline, kept, _ = opened(name, Path(folder))
         feed(pipeline, count := 4 * 8192 // TICK * TICK, streams=4)
-        while (change := turn(kept.journal, kept.journal.last)) is not None:
+        for change in turn(kept.journal, kept.journal.last, Event()):
             kept.journal.in_thread(change).result()
         with kept.journal.read() as db:
             used = used_bytes(db)
@@ -112,7 +113,7 @@ def rows() -> Iterator[tuple[str, ...]]:
 def main() -> None:
     names = ("step", "samples/s", "times without a journal", "folded at start", "start, s")
     lines = []
-    for line in table((*names, "snapshot, MB", "bytes a sample"), rows()):
+    for line in table((*names, "snapshots, MB", "bytes a sample"), rows()):
         print(line, flush=True)
         lines.append(line)
     if "--write" in sys.argv[1:]:

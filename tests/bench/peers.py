@@ -60,7 +60,7 @@ def onnx_session(model: srnn.RNN, steps: int, batch: int) -> onnxruntime.Inferen
         names["B"] = np.concatenate([gates("bias_ih"), gates("bias_hh")])
         values += [numpy_helper.from_array(a[None], f"{n}{layer}") for n, a in names.items()]
         states = [f"{part}{layer}" for part in model.cell.state]
-        extra = {"linear_before_reset": 1} if kind == "GRU" else {}
+        extra: dict[str, Any] = {"linear_before_reset": 1} if kind == "GRU" else {}
         nodes.append(
             helper.make_node(
                 kind,

@@ -214,11 +214,14 @@ CASES = [
         tokens(26, 20, 40),
     ),
 ]
-REFUSED = [
+REFUSED: list[tuple[str, str, Callable[[Path], Any]]] = [
     ("silero-vad", "silero_vad/data/silero_vad_16k.safetensors", srnn.from_torch),
     ("silero-vad", "silero_vad/data/silero_vad_16k_op15.onnx", srnn.from_onnx),
     ("silero-vad", "silero_vad/data/silero_vad.onnx", srnn.from_onnx),
 ]
+
+
+RUNTIMES: dict[Callable[[Path], Pair], str] = {of_onnx: "ONNX Runtime", of_keras: "Keras"}
 
 
 def place(package: str, file: str) -> Path:
@@ -240,7 +243,7 @@ def row(case: Case) -> str:
             found = [abs(expected).max(), *(abs(one - other).max() for one, other in pairs)]
             worst = np.maximum(worst, found)
     kinds = ", ".join(line.kind.replace("bidirectional", "both ways") for line in rows(ours))
-    runtime = {of_onnx: "ONNX Runtime", of_keras: "Keras"}.get(case.read, "torch")
+    runtime = RUNTIMES.get(case.read, "torch")
     numbers = " | ".join([f"{worst[0]:.2g}", *(f"{difference:.0e}" for difference in worst[1:])])
     return (
         f"| {case.package} {version(case.package)}: {case.what} | {kinds} | {len(X)} x "

@@ -8,6 +8,7 @@ is one that a forecaster's waves begin with.
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 
@@ -15,7 +16,7 @@ import streamrnn as srnn
 from streamrnn.evaluate import became, scores
 from tests.bench import into_docs
 from tests.bench.accuracy import HORIZONS, STREAMS
-from tests.sensors import PLAIN, SENSORS
+from tests.sensors import PLAIN, SENSORS, Sensor
 
 T = 8000
 
@@ -46,16 +47,16 @@ def resonance(period: float) -> Array:
     return x
 
 
+def every_15_minutes(sensor: Sensor) -> Callable[[], Array]:
+    return lambda: sensor(T, 900.0, np.random.default_rng(1))
+
+
 KINDS: dict[str, dict[str, Callable[[], Array]]] = {
     "recordings": STREAMS,
-    "sensors, every 15 minutes": {
-        name: lambda make=make: make(T, 900.0, np.random.default_rng(1))
-        for name, make in SENSORS.items()
-    },
-    "plain processes": {name: lambda make=make: make(T) for name, make in PLAIN.items()},
+    "sensors, every 15 minutes": {name: every_15_minutes(make) for name, make in SENSORS.items()},
+    "plain processes": {name: partial(make, T) for name, make in PLAIN.items()},
     "driven oscillators": {
-        f"of {period} rows": lambda period=period: resonance(period)
-        for period in (7, 17, 35, 70, 120, 200, 400)
+        f"of {period} rows": partial(resonance, period) for period in (7, 17, 35, 70, 120, 200, 400)
     },
     "steady cycles": {"three sines": three_sines, "chirp": chirp},
 }

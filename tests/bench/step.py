@@ -5,6 +5,7 @@ Where torch is installed its cell is timed beside ours in the same run: read the
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -53,10 +54,7 @@ def on_two_threads() -> None:
         rows = bank.rows(range(10_000))
         x = X.astype(scalar(step.layout))
         y = np.empty((len(x), step.outputs), x.dtype)
-        one, two = (
-            best_ns(lambda b=bank, r=rows, x=x, y=y, n=n: b.advance(r, x, y, threads=n), 1000, 30)
-            for n in (1, 2)
-        )
+        one, two = (best_ns(partial(bank.advance, rows, x, y, threads=n), 1000, 30) for n in (1, 2))
         name = f"{type(step).__name__} {getattr(step, 'hidden_size', '')}"
         print(f"{name:16}{one:14.0f}{two:15.0f}{one / two:6.2f} x", flush=True)
 
@@ -77,8 +75,8 @@ def main() -> None:
                     model.step(x)
 
             step = best_ns(steps, 200)
-            run = best_ns(lambda model=model, X=X: model.run(X), 1000)
-            many = best_ns(lambda b=bank, k=keys, X=X: b.step(k, X), 1000)
+            run = best_ns(partial(model.run, X), 1000)
+            many = best_ns(partial(bank.step, keys, X), 1000)
             peer = torch_step(kind, H)
             ratio = f"{best_ns(peer, 200) / step:.1f} x" if peer else "not installed"
             print(f"{kind:8}{H:5}{step / 1000:10.2f}{run:10.0f}{many:10.0f}{ratio:>14}", flush=True)

@@ -26,6 +26,7 @@ CHARACTERS, HELD, EPOCHS = 1_000_000, 200_000, 2
 B, T = 50, 50
 MODELS = [("rnn", 1), ("rnn", 2), ("gru", 1), ("gru", 2), ("lru", 2), ("lstm", 1), ("lstm", 2)]
 MODELS += [("lstm", 3)]
+Model = srnn.RNN | srnn.GRU | srnn.LSTM | srnn.LRU
 
 
 def size(kind: str, layers: int, hidden_size: int) -> int:
@@ -35,7 +36,7 @@ def size(kind: str, layers: int, hidden_size: int) -> int:
     return sum(math.prod(s) for s in shapes(charrnn.CELLS[kind].cell_of(config), config).values())
 
 
-def model_of(kind: str, layers: int, parameters: int) -> srnn.LSTM:
+def model_of(kind: str, layers: int, parameters: int) -> Model:
     """A model with about that many parameters."""
     H = min(range(8, 1024), key=lambda H: abs(size(kind, layers, H) - parameters))
     return charrnn.CELLS[kind](V, H, V, num_layers=layers, tokens=True, seed=1)
@@ -51,7 +52,7 @@ def data() -> tuple[Any, Any]:
     return both[0], both[1]
 
 
-def ours(model: srnn.LSTM, ids: Any, held: Any) -> float:
+def ours(model: Model, ids: Any, held: Any) -> float:
     """Bits per character of `held`, in the same pieces side by side as torch's."""
     history = fit(
         model,
@@ -68,7 +69,7 @@ def ours(model: srnn.LSTM, ids: Any, held: Any) -> float:
     return history.validation[-1] / math.log(2)
 
 
-def torchs(model: srnn.LSTM, ids: Any, held: Any) -> float:
+def torchs(model: Model, ids: Any, held: Any) -> float:
     """The same in PyTorch, from the same parameters."""
     import torch
 

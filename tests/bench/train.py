@@ -14,6 +14,7 @@ import sys
 import time
 from importlib.metadata import version
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,8 @@ class Torch:
             torch.tensor(a[: B * L].reshape(B, L).T.copy()).long()
             for a in (tokens[:-1], tokens[1:])
         )
-        self.state, self.one_hot = None, torch.eye(V)
+        self.state: tuple[Any, ...] | None = None
+        self.one_hot = torch.eye(V)
 
     def update(self, n: int) -> float:
         part = slice(n * T, n * T + T)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 import streamrnn as srnn
+from streamrnn.network import Network
 from tests.bench import DOCS
 
 W = 24
@@ -20,7 +21,7 @@ def series(T: int) -> np.ndarray:
     return (np.sin(t / 12 * np.pi) + 0.1 * rng.normal(size=T) + t / 800).astype(np.float32)
 
 
-def trained(x: np.ndarray) -> srnn.Step:
+def trained(x: np.ndarray) -> Network:
     torch.manual_seed(0)
     cell, head = torch.nn.GRU(1, 16), torch.nn.Linear(16, 1)
     windows = torch.from_numpy(np.lib.stride_tricks.sliding_window_view(x, W + 1).copy())
@@ -31,7 +32,9 @@ def trained(x: np.ndarray) -> srnn.Step:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return srnn.from_torch(torch.nn.ModuleDict({"cell": cell, "head": head}).state_dict())
+    read = srnn.from_torch(torch.nn.ModuleDict({"cell": cell, "head": head}).state_dict())
+    assert isinstance(read, Network)
+    return read
 
 
 def main() -> None:
