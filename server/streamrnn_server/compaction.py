@@ -4,6 +4,9 @@ The log is in order of arrival, many streams in a row: quick to write. A chunk i
 to CHUNK samples in a row: quick to find, and smaller. What the log holds is turned over bit by bit
 by a thread of its own; the journal's thread has only to insert what that one has made: MOVED
 streams at a time, since no commit gets through meanwhile.
+
+Each row that SQLite gives or takes lets go of the interpreter, and the thread that is busy with
+what comes in gives it back only after 5 ms. So statements here are for many rows at once.
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ import json
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from operator import itemgetter
@@ -28,9 +32,10 @@ from streamrnn_server.columns import Columns
 from streamrnn_server.journal import TURNED, Journal, Kind, Logged, decoded, log
 
 CHUNK = 4096  # samples
-PART = 1 << 16  # samples of the log that are turned over together
+PART_BYTES = 12 << 20  # of the log that are turned over together
 MOVED = 32  # streams of them in one transaction
 LEFT_BYTES = 1 << 20  # of rows that leave the log in one
+RESTED_S = 1e-3  # the shortest rest
 PACKED = 512  # a chunk of fewer samples is about to grow, and not packed before
 DROPPED = 8  # chunks that are deleted in one
 LABELS = 1000  # that are deleted in one
@@ -40,10 +45,24 @@ DAY_S = 86_400.0
 
 Change = Callable[[sqlite3.Connection], None]
 
-_INSERT = (
-    "INSERT INTO chunks (stream, first, grp, n, arrived, t0, t1, width, packed, low, high, body) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_COLUMNS = "stream, first, grp, n, arrived, t0, t1, width, packed, low, high, body"
+_VALUES = f"({', '.join('?' * len(_COLUMNS.split()))})"
+
+_DELETE = "DELETE FROM {} WHERE rowid IN (SELECT value FROM json_each(?))"
+
+# Of some streams: how many of their samples left the log, and their last chunks.
+_ENDS = """
+SELECT json_group_array(json_array(id, left_log, json((
+    SELECT json_group_array(json_array(first, chunk, grp, n, width, packed)) FROM (
+        SELECT first, chunks.rowid AS chunk, grp, n, width, packed FROM chunks
+        WHERE stream = streams.id ORDER BY first DESC LIMIT ?)))))
+FROM streams WHERE id IN (SELECT value FROM json_each(?))
+"""
+
+_LEFT_LOG = """
+UPDATE streams SET left_log = {} json_extract(moved.value, '$[1]') FROM json_each(?) AS moved
+WHERE streams.id = json_extract(moved.value, '$[0]')
+"""
 
 # Those that came before the oldest sample of their stream that is still there.
 _FORGOTTEN_LABELS = """
@@ -74,8 +93,25 @@ class Moving(NamedTuple):
     samples: Columns
 
 
+class Oldest(NamedTuple):
+    """Rows of the log up to `last`: bytes, and samples by stream."""
+
+    last: int
+    size: int
+    samples: Mapping[int, int]
+
+
+class End(NamedTuple):
+    """Where the next samples of a stream go, and its last chunks from the newest back, each as
+    first, rowid, group, n, width, packed.
+    """
+
+    first: int
+    chunks: list[list[int]]
+
+
 class Moved(NamedTuple):
-    """The same as rows of `chunks`, the first sample of each chunk they replace, and their end."""
+    """The same as rows of `chunks`, those they replace, and where they end."""
 
     stream: int
     chunks: list[tuple[object, ...]]
@@ -83,25 +119,38 @@ class Moved(NamedTuple):
     end: int
 
 
-def turn(journal: Journal, boundary: int, stop: Event) -> Iterator[Change]:
+def turn(
+    journal: Journal,
+    boundary: int,
+    stop: Event,
+    between: Callable[[], Iterable[Change]] = lambda: (),
+) -> Iterator[Change]:
     """What moves the log, up to row `boundary`, to chunks: one after the other, each takes
-    milliseconds, and after each the journal is whole.
+    milliseconds, and after each the journal is whole. `between` its parts, what else is to be done.
 
     Reads only; may run in any thread. Once `stop` is set it gives up: the log still holds it all.
     """
     with closing(journal.read()) as db:
+        parts = 0
         while (part := _part(db, journal.kinds, boundary)).rows:
+            parts += 1
             last = part.rows[-1][0]
             begin = time.perf_counter()
             for at in range(0, len(part.streams), MOVED):
                 some = part.streams[at : at + MOVED]
+                ends = _ends(db, [moving.stream for moving in some])
                 moved = []
                 for moving in some:
                     # As much rest as work: else it would keep the interpreter from what comes in.
-                    if stop.wait(time.perf_counter() - begin):
+                    # Less the more there is, or the log would grow faster than it is turned over.
+                    worked = time.perf_counter() - begin
+                    if worked >= RESTED_S:
+                        stop.wait(worked / parts)
+                        begin = time.perf_counter()
+                    if stop.is_set():
                         return
-                    begin = time.perf_counter()
-                    moved.append(_moved(db, journal.kinds[moving.group], moving))
+                    kind, end = journal.kinds[moving.group], ends[moving.stream]
+                    moved.append(_moved(db, kind, moving, end))
                 yield partial(_move, moved, last)
                 begin = time.perf_counter()
             size = 0
@@ -110,19 +159,26 @@ def turn(journal: Journal, boundary: int, stop: Event) -> Iterator[Change]:
                 if size >= LEFT_BYTES or seq == last:
                     size = 0
                     yield partial(_leave, seq, seq == last)
+            yield from between()
 
 
-def drop(journal: Journal, keep_days: float, keep_bytes: float) -> Iterator[Change]:
+def drop(journal: Journal, boundary: int, keep_days: float, keep_bytes: float) -> Iterator[Change]:
     """What deletes chunks that are too old, and the oldest as long as all is too large, with what
     is known of them; then gives free pages back to the disk. As `turn`, one after the other.
+
+    Of the log, up to row `boundary`, what is too large goes too, once there are no more chunks:
+    more may come for long than can be turned over.
     """
     limit = time.time() - keep_days * DAY_S
     with closing(journal.read()) as db:
         excess, dropped = used_bytes(db) - keep_bytes, 0
         while gone := _oldest(db, limit, excess - dropped):
             dropped += sum(length for _, length in gone)
-            yield partial(_delete, "chunks", [(rowid,) for rowid, _ in gone])
-        labels = db.execute(_FORGOTTEN_LABELS).fetchall() if dropped else []
+            yield partial(_delete, "chunks", [rowid for rowid, _ in gone])
+        while excess > dropped and (size := (oldest := _oldest_of_log(db, journal, boundary)).size):
+            dropped += size
+            yield partial(_drop_log, oldest)
+        labels = [id for (id,) in db.execute(_FORGOTTEN_LABELS)] if dropped else []
         for at in range(0, len(labels), LABELS):
             yield partial(_delete, "labels", labels[at : at + LABELS])
         late = db.execute("SELECT 1 FROM late WHERE arrived < ? LIMIT 1", (limit,)).fetchone()
@@ -146,8 +202,28 @@ def _oldest(db: sqlite3.Connection, limit: float, excess: float) -> list[tuple[i
     return gone
 
 
-def _delete(table: str, rows: list[tuple[int]], db: sqlite3.Connection) -> None:
-    db.executemany(f"DELETE FROM {table} WHERE rowid = ?", rows)
+def _oldest_of_log(db: sqlite3.Connection, journal: Journal, boundary: int) -> Oldest:
+    """The first rows of the log, of LEFT_BYTES or a little more."""
+    last = size = 0
+    counts = Counter[int]()
+    if _turned(db) is None:  # else some of their samples are chunks
+        for batch in log(db, journal.kinds, boundary):
+            assert batch.samples.ids is not None
+            counts.update(batch.samples.ids.tolist())
+            last, size = batch.seq, size + batch.length
+            if size >= LEFT_BYTES:
+                break
+    return Oldest(last, size, counts)
+
+
+def _drop_log(oldest: Oldest, db: sqlite3.Connection) -> None:
+    counts = list(oldest.samples.items())
+    db.execute(_LEFT_LOG.format("left_log +"), (json.dumps(counts),))
+    db.execute("DELETE FROM log WHERE seq <= ?", (oldest.last,))
+
+
+def _delete(table: str, rowids: list[int], db: sqlite3.Connection) -> None:
+    db.execute(_DELETE.format(table), (json.dumps(rowids),))
 
 
 def _forget(limit: float, db: sqlite3.Connection) -> None:
@@ -177,12 +253,11 @@ def used_bytes(db: sqlite3.Connection) -> int:
 
 def _part(db: sqlite3.Connection, kinds: Mapping[int, Kind], boundary: int) -> Part:
     """The oldest rows of the log, or those with which an earlier turn did not come to its end."""
-    turned = db.execute("SELECT value FROM facts WHERE name = ?", (TURNED,)).fetchone()
-    most: float = PART
-    if turned is not None:
-        boundary, most = json.loads(turned[0])[0], math.inf
+    most: float = PART_BYTES
+    if (turned := _turned(db)) is not None:
+        boundary, most = turned, math.inf
     rows: list[tuple[int, int]] = []
-    samples = 0
+    size = 0
     by_group: dict[int, list[Logged]] = {}
     (streams,) = db.execute("SELECT count(*) FROM streams").fetchone()
     group_of = np.full(streams, -1)
@@ -195,8 +270,8 @@ def _part(db: sqlite3.Connection, kinds: Mapping[int, Kind], boundary: int) -> P
         rows.append((batch.seq, batch.length))
         if len(batch.samples.t):
             by_group.setdefault(batch.group, []).append(batch)
-        samples += len(batch.samples.t)
-        if samples >= most:
+        size += batch.length
+        if size >= most:
             break
     moving = []
     for group, batches in by_group.items():
@@ -206,22 +281,36 @@ def _part(db: sqlite3.Connection, kinds: Mapping[int, Kind], boundary: int) -> P
     return Part(rows, sorted(moving, key=itemgetter(0)))
 
 
-def _moved(db: sqlite3.Connection, kind: Kind, moving: Moving) -> Moved:
+def _ends(db: sqlite3.Connection, streams: list[int]) -> dict[int, End]:
+    # A chunk that is joined is no larger than all after it: there are no more of them than this.
+    asked = (CHUNK.bit_length(), json.dumps(streams))
+    (ends,) = db.execute(_ENDS, asked).fetchone()
+    return {id: End(left, sorted(last, reverse=True)) for id, left, last in json.loads(ends)}
+
+
+def _turned(db: sqlite3.Connection) -> int | None:
+    """The row up to which a part of the log is turned over, if that has not come to its end."""
+    turned = db.execute("SELECT value FROM facts WHERE name = ?", (TURNED,)).fetchone()
+    return None if turned is None else int(json.loads(turned[0])[0])
+
+
+def _moved(db: sqlite3.Connection, kind: Kind, moving: Moving, end: End) -> Moved:
     stream, group, arrived, own = moving
-    first, old = _small_end(db, kind, stream, group, len(own.t))
-    own = columns.joined([*(part for _, part in old), own])
-    end = first + len(own.t)
-    return Moved(stream, _chunks(stream, group, first, arrived, own), [n for n, _ in old], end)
+    first, replaced, old = _small_end(db, kind, group, len(own.t), end)
+    own = columns.joined([*old, own])
+    chunks = _chunks(stream, group, first, arrived, own)
+    return Moved(stream, chunks, replaced, first + len(own.t))
 
 
 def _move(moved: list[Moved], last: int, db: sqlite3.Connection) -> None:
     """Samples of these streams, in rows up to `last`, are in chunks and no more in the log."""
-    replaced = [(m.stream, first) for m in moved for first in m.replaced]
-    db.executemany("DELETE FROM chunks WHERE stream = ? AND first = ?", replaced)
-    db.executemany(_INSERT, [chunk for m in moved for chunk in m.chunks])
-    db.executemany(
-        "UPDATE streams SET left_log = ? WHERE id = ?", [(m.end, m.stream) for m in moved]
-    )
+    _delete("chunks", [rowid for m in moved for rowid in m.replaced], db)
+    chunks = [chunk for m in moved for chunk in m.chunks]
+    for at in range(0, len(chunks), MOVED):
+        some = chunks[at : at + MOVED]
+        values = ", ".join([_VALUES] * len(some))
+        db.execute(f"INSERT INTO chunks ({_COLUMNS}) VALUES {values}", sum(some, ()))
+    db.execute(_LEFT_LOG.format(""), (json.dumps([(m.stream, m.end) for m in moved]),))
     turned = json.dumps([last, moved[-1].stream + 1])
     db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (TURNED, turned))
 
@@ -245,29 +334,23 @@ def _by_stream(part: Columns) -> list[tuple[int, Columns]]:
 
 
 def _small_end(
-    db: sqlite3.Connection, kind: Kind, stream: int, group: int, more: int
-) -> tuple[int, list[tuple[int, Columns]]]:
+    db: sqlite3.Connection, kind: Kind, group: int, more: int, end: End
+) -> tuple[int, list[int], list[Columns]]:
     """Where `more` samples of a stream go, and its last chunks that should join them, in order.
 
     A chunk is joined by as many as it has, or more, those that join it included: so a sample is
     moved only as often as its chunk doubles, and chunks grow however few samples come at once.
     """
-    (end,) = db.execute("SELECT left_log FROM streams WHERE id = ?", (stream,)).fetchone()
-    last = db.execute(
-        "SELECT first, grp, n, width, packed FROM chunks WHERE stream = ? "
-        "ORDER BY first DESC LIMIT ?",
-        (stream, CHUNK.bit_length()),
-    )
-    joining: list[tuple[int, Columns]] = []
-    for first, own, n, width, packed in last.fetchall():
+    start = end.first
+    rowids, joining = [], []
+    for first, rowid, own, n, width, packed in end.chunks:
         if own != group or n > more or n + more > CHUNK:
             break
-        (body,) = db.execute(
-            "SELECT body FROM chunks WHERE stream = ? AND first = ?", (stream, first)
-        ).fetchone()
-        joining.append((first, decoded(kind, n, width, body, packed)))
-        end, more = first, more + n
-    return end, joining[::-1]
+        (body,) = db.execute("SELECT body FROM chunks WHERE rowid = ?", (rowid,)).fetchone()
+        joining.append(decoded(kind, n, width, body, packed))
+        rowids.append(rowid)
+        start, more = first, more + n
+    return start, rowids, joining[::-1]
 
 
 def _chunks(

@@ -44,6 +44,7 @@ LOCK = "lock"
 TURNED = "turned"  # a fact, [row, stream]: see log
 RESET = "reset"  # an event: somebody put the state of a stream back
 WAL_PAGES = 4096  # the write-ahead log is copied into the file when it has so many, at the latest
+WAL_BYTES = 1 << 26  # the file that it is in keeps, once it needed more
 CHECKPOINT_BYTES = 1 << 20  # of batches, after which `checkpoint` copies it
 _PROBE_BYTES = 1 << 16
 
@@ -86,6 +87,7 @@ class Journal:
         # In WAL mode NORMAL syncs when the log is copied into the file, FULL at every commit.
         self._db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
         self._db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+        self._db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
         self._last = 0  # row of the log, of the commit that is being written
         self._written = self._checkpointed = 0  # bytes of batches
         self._thread = ThreadPoolExecutor(1, "journal")

@@ -21,7 +21,7 @@ import numpy as np
 from streamrnn.step import flat
 from streamrnn.streams import Batch, Pipeline, Result
 from streamrnn_server import snapshots
-from streamrnn_server.compaction import drop, turn
+from streamrnn_server.compaction import Change, drop, turn
 from streamrnn_server.history import History
 from streamrnn_server.journal import RESET, Journal
 from streamrnn_server.recovery import Recovered, recover
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 # cost when they were made, and the rest goes to imports, the snapshot, and a slower hour.
 SNAPSHOT_S = 3.0
 SLICE_BYTES = 8 << 20
-DROP_S = 10  # beats between looks for what is too old or too much
+DROP_S = 10.0  # between looks for what is too old or too much
 
 
 class Recorder:
@@ -63,7 +63,7 @@ class Recorder:
         self._probe: Future[None] | None = None
         self._aging_thread = ThreadPoolExecutor(1, "aging")
         self._aging: Future[None] | None = None
-        self._beats = 0
+        self._dropped = -math.inf  # when it was last looked for, on time.monotonic()
         self._closing = Event()
         pipeline.commit_by(journal.write, self.between, self._begin_anew)
 
@@ -112,17 +112,14 @@ class Recorder:
             self._probe = self.journal.probe()
         if not self.pipeline.busy:
             self.between()
-        self._beats += 1
         if self._aging is None or self._aging.done():
-            self._aging = self._aging_thread.submit(self._age, self._beats % DROP_S == 0)
+            self._aging = self._aging_thread.submit(self._age)
 
-    def _age(self, drops: bool) -> None:
+    def _age(self) -> None:
         """What no start needs to fold any more becomes chunks; what is too old or too much goes."""
         try:
-            for change in chain(
-                turn(self.journal, self._covered, self._closing),
-                drop(self.journal, self.keep_days, self.keep_bytes) if drops else (),
-            ):
+            turned = turn(self.journal, self._covered, self._closing, self._drop)
+            for change in chain(turned, self._drop()):
                 self.journal.in_thread(change).result()
                 if self._closing.is_set():
                     return
@@ -130,6 +127,11 @@ class Recorder:
             self.journal.checkpoint()
         except Exception as error:  # it is tried again: the log holds it all
             log.error("the journal is not compacted: %s", error)
+
+    def _drop(self) -> Iterator[Change]:
+        if time.monotonic() - self._dropped > DROP_S:
+            yield from drop(self.journal, self._covered, self.keep_days, self.keep_bytes)
+            self._dropped = time.monotonic()
 
     def snapshot(self) -> None:
         """Write a whole snapshot now, while nothing is taken."""

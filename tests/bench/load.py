@@ -48,7 +48,8 @@ WINDOW = 16  # messages that are not acknowledged
 SETTLE_S = 2.0  # before anything is measured
 MARKS = {"GRU(32)": 100_000, "Forecaster, 12 ahead": 40_000}  # samples a second
 SPAWN = multiprocessing.get_context("spawn")
-LOCAL = {"compression": None, "proxy": None, "max_size": None, "ping_interval": None}
+LOCAL: dict[str, Any] = {k: None for k in ("compression", "proxy", "max_size", "ping_interval")}
+VIEWER = LOCAL | {"subprotocols": [p.SUBPROTOCOL]}
 
 gru = srnn.GRU(1, 32, 1)
 STEPS: dict[str, Callable[[tuple[str, ...]], srnn.step.Step]] = {
@@ -61,11 +62,11 @@ KEYS = [f"sensor/{n}" for n in range(10_000)]
 # --- processes ------------------------------------------------------------------------------------
 
 
-def serve(name: str, folder: str, state_bytes: float, pipe: Connection) -> None:
+def serve(name: str, folder: str, state_bytes: float, keep_bytes: float, pipe: Connection) -> None:
     async def main() -> None:
         rule = Rule("*", STEPS[name], ("value",))
         pipeline = Pipeline([rule], state_bytes=state_bytes, folder=Path(folder))
-        settings = Settings(port=0, viewers=200)
+        settings = Settings(port=0, viewers=200, keep_bytes=keep_bytes)
         async with Server(pipeline, settings=settings, journal=Journal(folder)) as server:
             await server.ready()
             pipe.send(server.url.replace("http", "ws"))
@@ -115,7 +116,7 @@ def watch(url: str, viewers: int, streams: int, apart: int, pipe: Connection) ->
 
     async def one(n: int) -> None:
         nonlocal ready
-        async with connect(f"{url}/live", subprotocols=[p.SUBPROTOCOL], **LOCAL) as connection:
+        async with connect(f"{url}/live", **VIEWER) as connection:
             ids = [(n * apart + k) % streams for k in range(10)]
             watched = [p.WatchStream(id) for id in ids]
             await connection.send(p.encode(p.Watch(streams=watched, history=0)))
@@ -196,7 +197,10 @@ def measure(
     viewers: int,
     apart: int = 10,
 ) -> Measured:
-    with tempfile.TemporaryDirectory() as folder, process(serve, name, folder, np.inf) as server:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        process(serve, name, folder, np.inf, np.inf) as server,
+    ):
         url = server.recv()
         child = server_process(url)
 
@@ -253,7 +257,7 @@ def viewers(seconds: float) -> Iterator[Row]:
 def restart(seconds: float) -> Iterator[Row]:
     for name in MARKS:
         with tempfile.TemporaryDirectory() as folder:
-            with process(serve, name, folder, np.inf) as server:
+            with process(serve, name, folder, np.inf, np.inf) as server:
                 url = server.recv()
                 with process(send, url, 10_000.0, 200, STREAMS):
                     time.sleep(seconds)
@@ -261,7 +265,7 @@ def restart(seconds: float) -> Iterator[Row]:
                     server.recv()
                     server_process(url).kill()
             begin = time.perf_counter()
-            with process(serve, name, folder, np.inf) as server:
+            with process(serve, name, folder, np.inf, np.inf) as server:
                 server.recv()
                 took = time.perf_counter() - begin
         yield f"10,000 a second, then killed, {name}", "", f"ready after {took:.1f} s", ""

@@ -3,10 +3,12 @@
 python -m tests.bench.soak month [--days 3] [--step gru]       300 sensors, a sample a minute each,
                                                                as fast as it goes
 python -m tests.bench.soak steady [--seconds 120]              10 000 samples a second, by sockets
+python -m tests.bench.soak full                                as many as come, until long after the
+                                                               journal has all that it may keep
 python -m tests.bench.soak idle                                10 000 streams, most of them idle
 
 The sensors of a month have a daily cycle, a drift and noise, each its own. --write puts the tables
-of `month --days 30 --step detect` and `steady` into docs/journal.md.
+of `month --days 30 --step detect`, `steady` and `full` into docs/journal.md.
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ import gc
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 import psutil
 from streamrnn_server.compaction import used_bytes
-from streamrnn_server.journal import Journal
+from streamrnn_server.database import opened_to_read
+from streamrnn_server.journal import FILE, Journal
 from streamrnn_server.recorder import Recorder
 
 import streamrnn as srnn
@@ -34,6 +38,7 @@ from tests.bench.load import process, send, serve, server_process, watch
 SENSORS = 300
 MINUTES = 10  # in one batch
 DAY = 24 * 60
+KEPT_BYTES = 400e6  # of a journal that is full
 RINGS = 3_000_000  # samples of 1000 streams with a GRU of 32 units fill 64 MB
 gru = srnn.GRU(1, 32, 1)
 STEPS: dict[str, Callable[[tuple[str, ...]], srnn.step.Step]] = {
@@ -81,7 +86,7 @@ def rows_of(minute: int, draw: np.random.Generator) -> Batch:
     x = 20 + daily + drift + draw.normal(0, 0.1, (MINUTES, SENSORS))
     t = 1.7e9 + 60.0 * np.broadcast_to(minutes, x.shape)
     keys = [f"sensor/{k}" for k in n] * MINUTES
-    return Batch(keys, t.ravel(), np.round(x, 2).reshape(-1, 1))
+    return Batch(keys, t.ravel().astype(np.float64), np.round(x, 2).reshape(-1, 1))
 
 
 def month(days: float, step: str) -> tuple[list[str], str]:
@@ -145,7 +150,7 @@ def steady(seconds: float) -> list[str]:
     """The table."""
     names = ("s", "samples/s", "memory, MB", "handles", "p50, ms", "p99, ms")
     with tempfile.TemporaryDirectory() as folder:
-        with process(serve, "GRU(32)", folder, np.inf) as server:
+        with process(serve, "GRU(32)", folder, np.inf, np.inf) as server:
             url = server.recv()
             child = server_process(url)
             _filled(server, url)
@@ -174,6 +179,36 @@ def steady(seconds: float) -> list[str]:
                 return printed(table(names, measured()))
 
 
+def full() -> list[str]:
+    """The table: 40 000 samples a second for forecasters, then all they take."""
+    names = ("s", "samples/s", "memory, MB", "journal, MB", "files, MB")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        process(serve, "Forecaster, 12 ahead", folder, np.inf, KEPT_BYTES) as server,
+    ):
+        url = server.recv()
+        child = server_process(url)
+
+        def measured() -> Iterator[tuple[str, ...]]:
+            begin, part_s, before = time.perf_counter(), 15, 0
+            for rate_hz, parts in ((40_000.0, range(1, 7)), (float("inf"), range(7, 13))):
+                with process(send, url, rate_hz, 1000, 1000):
+                    for part in parts:
+                        time.sleep(max(0.0, begin + part * part_s - time.perf_counter()))
+                        count = _count(server)
+                        with closing(opened_to_read(Path(folder, FILE))) as db:
+                            journal = used_bytes(db) / 1e6
+                        files = sum(path.stat().st_size for path in Path(folder).iterdir()) / 1e6
+                        memory = child.memory_info().rss / 1e6
+                        rate, before = (count - before) / part_s, count
+                        yield (
+                            f"{part * part_s}", f"{rate:,.0f}", f"{memory:.0f}",
+                            f"{journal:.0f}", f"{files:.0f}",
+                        )  # fmt: skip
+
+        return printed(table(names, measured()))
+
+
 def _filled(server: Connection, url: str) -> None:
     """As many samples as the rings hold: after that memory has no reason to grow."""
     with process(send, url, float("inf"), 4096, 1000):
@@ -194,7 +229,7 @@ def idle() -> None:
     for name, state_bytes in (("all", float("inf")), ("64 MB", 64 << 20)):
         with (
             tempfile.TemporaryDirectory() as folder,
-            process(serve, "Forecaster, 12 ahead", folder, state_bytes) as server,
+            process(serve, "Forecaster, 12 ahead", folder, state_bytes, np.inf) as server,
         ):
             url = server.recv()
             child = server_process(url)
@@ -213,7 +248,7 @@ def idle() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("case", nargs="?", choices=("month", "steady", "idle"))
+    parser.add_argument("case", nargs="?", choices=("month", "steady", "full", "idle"))
     parser.add_argument("--days", type=float, default=3.0)
     parser.add_argument("--step", choices=list(STEPS), default="gru")
     parser.add_argument("--seconds", type=float, default=120.0)
@@ -233,6 +268,10 @@ def main() -> None:
         lines = steady(given.seconds)
         if given.write:
             into_docs("journal.md", f"{command} steady --write", "\n".join(lines))
+    if given.case in (None, "full"):
+        lines = full()
+        if given.write:
+            into_docs("journal.md", f"{command} full --write", "\n".join(lines))
     if given.case in (None, "idle"):
         idle()
 

@@ -31,9 +31,9 @@ def turn(run):
         run.journal.in_thread(change).result()
 
 
-def drop(run, days, size):
+def drop(run, days, size, boundary=0):
     """Delete what is too old or too much; in how many transactions."""
-    changes = compaction.drop(run.journal, days, size)
+    changes = compaction.drop(run.journal, boundary, days, size)
     return len([run.journal.in_thread(change).result() for change in changes])
 
 
@@ -96,7 +96,7 @@ def test_columns_come_back_to_the_bit(n, C, O, draw, wide):
 def test_chunks_hold_what_the_log_held_and_numbers_go_on(tmp_path, monkeypatch):
     monkeypatch.setattr(compaction, "CHUNK", 40)
     monkeypatch.setattr(compaction, "PACKED", 16)
-    monkeypatch.setattr(compaction, "PART", 30)
+    monkeypatch.setattr(compaction, "PART_BYTES", 1000)
     samples = drawn(400)
     run = Run(tmp_path)
     for start in range(0, 400, 80):
@@ -195,11 +195,11 @@ def test_a_stop_does_not_wait_until_the_log_is_turned_over(tmp_path, monkeypatch
     run.recorder._written.result()
     begun, turned, moved = Event(), [], compaction._moved
 
-    def stopped_meanwhile(db, kind, moving):
+    def stopped_meanwhile(db, kind, moving, end):
         turned.append(moving.stream)
         begun.set()
         run.recorder._closing.wait(60)
-        return moved(db, kind, moving)
+        return moved(db, kind, moving, end)
 
     with monkeypatch.context() as patch:
         patch.setattr(compaction, "_moved", stopped_meanwhile)
@@ -316,6 +316,68 @@ def test_the_oldest_samples_are_dropped_by_age_and_by_size(tmp_path, monkeypatch
     run = Run(tmp_path, Rule("*", lambda channels: Leaky(2), ("temp", "load")))
     assert run.journal.counts.sum() == 410  # numbers are for good
     assert recorded(run) == {key: [t[1:] for t in all] for key, all in by_key(more).items()}
+    run.die()
+
+
+def test_what_comes_faster_than_it_is_turned_over_is_dropped_from_the_log(tmp_path, monkeypatch):
+    for name, least in (("LEFT_BYTES", 1000), ("PART_BYTES", 1000), ("MOVED", 1)):
+        monkeypatch.setattr(compaction, name, least)
+    samples, run = drawn(400), Run(tmp_path)
+    told_before = run.take(samples[:200])
+    run.recorder.snapshot()
+    run.recorder._written.result()
+    covered = run.journal.last
+    told_before += run.take(samples[200:300])
+    turns = compaction.turn(run.journal, covered, Event())
+    run.journal.in_thread(next(turns)).result()
+    turns.close()
+    drop(run, 1.0, 0.0, covered)
+    with closing(run.journal.read()) as db:
+        assert rows(db, "chunks") == 0
+        assert next(log(db, run.journal.kinds)).seq == 1  # half turned over: it waits for the rest
+    for change in compaction.turn(run.journal, 10, Event()):
+        run.journal.in_thread(change).result()
+    with closing(run.journal.read()) as db:
+        size = compaction.used_bytes(db)
+        chunks_bytes = db.execute("SELECT sum(length(body)) FROM chunks").fetchone()[0]
+    drop(run, 1.0, size - chunks_bytes - 1500, covered)
+    with closing(run.journal.read()) as db:
+        assert rows(db, "chunks") == 0
+        assert 10 < next(log(db, run.journal.kinds)).seq < covered  # some went
+    drop(run, 1.0, 0.0, covered)
+    with closing(run.journal.read()) as db:
+        left = [*log(db, run.journal.kinds)]
+    assert left[0].seq == covered + 1  # a start needs the others
+    kept = sum(len(batch.samples.t) for batch in left)
+    run.die()
+    run = Run(tmp_path)
+    assert (run.recovered.folded, run.recovered.differing) == (kept, 0)
+    assert run.journal.counts.sum() == 300
+    told_before += run.take(samples[300:])
+    assert by_key(told_before) == uninterrupted(samples)
+    turn(run)
+    found, whole = recorded(run), told(samples)
+    assert found == {key: all[len(all) - len(found[key]) :] for key, all in whole.items()}
+    assert sum(map(len, found.values())) == kept + 100
+    run.die()
+
+
+def test_what_is_too_much_goes_between_the_parts_of_a_turn(tmp_path, monkeypatch):
+    monkeypatch.setattr(compaction, "PART_BYTES", 1000)
+    run = Run(tmp_path)
+    run.take(drawn(200))
+    done = []
+
+    def between():
+        with closing(run.journal.read()) as db:
+            done.append(rows(db, "log"))
+        return compaction.drop(run.journal, run.journal.last, 1.0, 0.0)
+
+    for change in compaction.turn(run.journal, run.journal.last, Event(), between):
+        run.journal.in_thread(change).result()
+    with closing(run.journal.read()) as db:
+        assert rows(db, "log") == rows(db, "chunks") == 0
+    assert len(done) == 1 and done[0] > 1  # the first part alone was turned over
     run.die()
 
 
