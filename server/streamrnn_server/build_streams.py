@@ -93,6 +93,8 @@ def _step_maker(
         if step not in steps:
             names = f"{either(map(shown, steps))}, as" if steps else "what"
             problem = f"expected {names} Python passes to run(config, steps=...), got {shown(step)}"
+            if step in ("forecast", "detect"):
+                problem += f"; did you mean {step} = true?"
             raise Wrong(f"{place}.step", problem)
         return steps[step]
     if runs == "model":

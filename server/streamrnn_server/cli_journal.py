@@ -71,7 +71,7 @@ def replay(
     from streamrnn_server import export as to
     from streamrnn_server.build import build
     from streamrnn_server.history import History
-    from streamrnn_server.played import Errors, folded, groups_of
+    from streamrnn_server.played import Errors, comparable, folded, groups_of
 
     _known(format)
     with _told(), ExitStack() as stack:
@@ -88,7 +88,8 @@ def replay(
 
         def told() -> Any:
             for recorded, replayed in folded(server.pipeline, past, groups):
-                then.add(recorded)
+                if comparable(recorded, replayed):
+                    then.add(recorded)
                 now.add(replayed)
                 yield replayed
 

@@ -129,6 +129,17 @@ def _teaches(kind: Kind, group: Group) -> bool:
     return found is None or order[group.target] == found[1]
 
 
+def comparable(recorded: Past, replayed: Past) -> bool:
+    """Whether the next value that the one forecast is of the channel that the other forecasts."""
+    one, other = _one_ahead(recorded.kind), _one_ahead(replayed.kind)
+    if one is None or other is None:
+        return True
+    channels = recorded.kind.channels
+    if channels == made_up(len(channels)):
+        return one[1] == other[1]
+    return channels[one[1]] == replayed.kind.channels[other[1]]
+
+
 def _order(kind: Kind, group: Group) -> list[int] | None:
     """Where the recorded columns have the group's channels: by name, unless they had none."""
     if sorted(kind.channels) == sorted(group.channels):

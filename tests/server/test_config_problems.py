@@ -221,6 +221,13 @@ CASES = {
             'got "lazy"'
         ],
     ),
+    "what is a key of its own as a step": (
+        '[[streams]]\nmatch = "*"\nstep = "detect"',
+        [
+            'streams[0].step: expected "leaky", as Python passes to run(config, steps=...), '
+            'got "detect"; did you mean detect = true?'
+        ],
+    ),
     "kind of a source": (
         STREAM + '[[sources]]\nkind = "kafka"',
         [

@@ -18,7 +18,7 @@ from streamrnn_server.cli import app
 from streamrnn_server.database import JournalError
 from streamrnn_server.export import ExportError, export, names_of
 from streamrnn_server.history import History
-from streamrnn_server.played import Errors, folded, groups_of
+from streamrnn_server.played import Errors, comparable, folded, groups_of
 from typer.testing import CliRunner
 
 import streamrnn as srnn
@@ -181,6 +181,22 @@ def test_errors_hold_each_forecast_against_the_value_after_it(tmp_path):
     assert found.error == pytest.approx(np.mean(np.abs(x[1:] - forecast[:-1])), rel=1e-12)
     assert found.persistence == pytest.approx((48 * 1 + 11 * 4) / 59)  # 0 1 2 3 4 0 ...
     assert math.isnan(Errors().of("nothing").error)
+    run.die()
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_forecasts_of_another_channel_are_not_compared(tmp_path, named):
+    def rule(target):
+        names = ("temp", "load")[:: 1 if target == 0 else -1] if named else None
+        return Rule("*", lambda channels: srnn.Forecaster(2, 0 if named else target, 2), names)
+
+    run = Run(tmp_path, rule(0))
+    run.take([("a", {"temp": 1.0, "load": 2.0} if named else [1.0, 2.0]) for _ in range(3)])
+    for again, alike in ((rule(0), True), (rule(1), False), (LEAKY, True)):
+        with History(tmp_path) as past:
+            pipeline = Pipeline([again])
+            ((then, now),) = folded(pipeline, past, groups_of(pipeline, past)[0])
+        assert comparable(then, now) == alike
     run.die()
 
 
