@@ -9,6 +9,8 @@ id i32[n]     the streams, in the log only
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +36,16 @@ def joined(parts: list[Columns]) -> Columns:
     t, x, y = (np.concatenate([part[n] for part in parts]) for n in range(3))
     ids = [part.ids for part in parts if part.ids is not None]
     return Columns(t, x, y, np.concatenate(ids) if len(ids) == len(parts) else None)
+
+
+def by_stream(ids: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Each stream, and which samples are its, in their order."""
+    order = np.argsort(ids, kind="stable")
+    ordered = ids[order]
+    bounds = [0, *(np.flatnonzero(np.diff(ordered)) + 1).tolist(), len(ids)]
+    for a, b in pairwise(bounds):
+        if a < b:
+            yield int(ordered[a]), order[a:b]
 
 
 def width(x: NDArray[np.float64]) -> int:

@@ -277,7 +277,9 @@ def _part(db: sqlite3.Connection, kinds: Mapping[int, Kind], boundary: int) -> P
     for group, batches in by_group.items():
         arrived = max(batch.arrived for batch in batches)
         joined = columns.joined([batch.samples for batch in batches])
-        moving += [Moving(id, group, arrived, own) for id, own in _by_stream(joined)]
+        assert joined.ids is not None
+        for id, own in columns.by_stream(joined.ids):
+            moving.append(Moving(id, group, arrived, joined.rows(own)._replace(ids=None)))
     return Part(rows, sorted(moving, key=itemgetter(0)))
 
 
@@ -320,17 +322,6 @@ def _leave(last: int, whole: bool, db: sqlite3.Connection) -> None:
     db.execute("DELETE FROM log WHERE seq <= ?", (last,))
     if whole:
         db.execute("DELETE FROM facts WHERE name = ?", (TURNED,))
-
-
-def _by_stream(part: Columns) -> list[tuple[int, Columns]]:
-    assert part.ids is not None
-    order = np.argsort(part.ids, kind="stable")
-    ids = part.ids[order]
-    bounds = [0, *(np.flatnonzero(np.diff(ids)) + 1).tolist(), len(ids)]
-    return [
-        (int(ids[a]), part.rows(order[a:b])._replace(ids=None))
-        for a, b in zip(bounds, bounds[1:], strict=False)
-    ]
 
 
 def _small_end(

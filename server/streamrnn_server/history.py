@@ -54,19 +54,26 @@ class Piece(NamedTuple):
 class History:
     """The journal in `folder` as it is at this moment, whatever is written meanwhile.
 
-    streams  by key, their number: those whose key matches one of `patterns`, or all
+    streams  by key, their number: those whose key matches one of `patterns`, or all; or `stream`
+             alone, and none if it is not known
 
     Raises JournalError if there is none, or if no stream matches.
     """
 
-    def __init__(self, folder: str | Path, patterns: Iterable[str] = ()) -> None:
+    def __init__(
+        self, folder: str | Path, patterns: Iterable[str] = (), stream: str | None = None
+    ) -> None:
         path = Path(folder) / FILE
         self._db = opened_to_read(path)
         self._db.execute("BEGIN")  # one moment for all that is read
         self.kinds = kinds_of(self._db)
+        if stream is not None:
+            own = "SELECT key, id FROM streams WHERE key = ?"
+            self.streams: dict[str, int] = dict(self._db.execute(own, (stream,)))
+            return
         wanted = tuple(patterns) or ("*",)
         keys = self._db.execute("SELECT key, id FROM streams ORDER BY id").fetchall()
-        self.streams: dict[str, int] = {
+        self.streams = {
             key: id for key, id in keys if any(fnmatchcase(key, pattern) for pattern in wanted)
         }
         if keys and not self.streams:
@@ -179,22 +186,21 @@ class History:
     def _newest(self) -> dict[int, list[_Part]]:
         """What the log has of each stream."""
         left = self._db.execute("SELECT left_log FROM streams ORDER BY id").fetchall()
-        ends = np.array(left, np.int64).reshape(-1)
-        ids = np.array(sorted(self.streams.values()), np.int32)
-        gathered: dict[tuple[int, int], list[tuple[Columns, NDArray[np.int64]]]] = {}
-        for _, group, *_, part in log(self._db, self.kinds):
-            assert part.ids is not None
-            numbers = ends[part.ids] + repeats(part.ids)
-            ends += np.bincount(part.ids, minlength=len(ends))
-            for id in dict.fromkeys(part.ids[np.isin(part.ids, ids)].tolist()):
-                own = part.ids == id
-                rows = part.rows(own)._replace(ids=None)
-                gathered.setdefault((id, group), []).append((rows, numbers[own]))
+        wanted = np.zeros(len(left), np.bool_)
+        wanted[list(self.streams.values())] = True
+        batches = list(log(self._db, self.kinds, of=None if wanted.all() else wanted))
+        if not batches:
+            return {}
+        ids: NDArray[np.int32] = np.concatenate([batch.samples.ids for batch in batches])
+        numbers = np.array(left, np.int64).reshape(-1)[ids] + repeats(ids)
+        groups = np.repeat([batch.group for batch in batches], [len(b.samples.t) for b in batches])
         newest: dict[int, list[_Part]] = {}
-        for (id, group), parts in gathered.items():
-            samples = columns.joined([rows for rows, _ in parts])
-            numbers = np.concatenate([numbers for _, numbers in parts])
-            newest.setdefault(id, []).append((group, samples, numbers))
+        for group in dict.fromkeys(batch.group for batch in batches):
+            of_group = np.flatnonzero(groups == group)
+            samples = columns.joined([b.samples for b in batches if b.group == group])
+            for id, rows in columns.by_stream(ids[of_group]):
+                part = samples.rows(rows)._replace(ids=None)
+                newest.setdefault(id, []).append((group, part, numbers[of_group[rows]]))
         return newest
 
 

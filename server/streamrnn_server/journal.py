@@ -334,21 +334,32 @@ class Logged(NamedTuple):
 
 
 def log(
-    db: sqlite3.Connection, kinds: Mapping[int, Kind], until: int = sys.maxsize
+    db: sqlite3.Connection,
+    kinds: Mapping[int, Kind],
+    until: int = sys.maxsize,
+    of: NDArray[np.bool_] | None = None,
 ) -> Iterator[Logged]:
-    """Batches of the log in order of arrival, those of rows up to `until`."""
+    """Batches of the log in order of arrival, those of rows up to `until`.
+
+    of   (streams,): whether anything of a stream is wanted; without, of all
+    """
     rows = db.execute(
         "SELECT seq, grp, arrived, n, width, body, (SELECT value FROM facts WHERE name = ?) "
         "FROM log WHERE seq <= ? ORDER BY seq",
         (TURNED, until),
     )
-    for seq, group, arrived, *row, turned in rows:
-        samples = decoded(kinds[group], *row)
+    for seq, group, arrived, n, width, body, turned in rows:
+        own = None if of is None else of[np.frombuffer(body, "<i4", n, len(body) - 4 * n)]
+        if own is not None and not own.any():
+            continue
+        samples = decoded(kinds[group], n, width, body)
+        if own is not None:
+            samples = samples.rows(own)
         last, stream = (0, 0) if turned is None else json.loads(turned)
         if seq <= last:
             assert samples.ids is not None
             samples = samples.rows(samples.ids >= stream)
-        yield Logged(seq, group, arrived, len(row[-1]), samples)
+        yield Logged(seq, group, arrived, len(body), samples)
 
 
 def chunks(

@@ -49,7 +49,7 @@ def answer(folder: Path, query: str) -> bytes:
         raise NoPast(400, f"expected pixels from 1 to {MOST_PIXELS}, got {asked:.20}")
     key = given.get("stream", "")
     try:
-        with History(folder) as past:
+        with History(folder, stream=key) as past:
             found = glance(past, key, begin, end, pixels)
     except KeyError:
         raise NoPast(404, f"the journal has no stream {key!r}") from None

@@ -8,6 +8,8 @@ import json
 import math
 import sqlite3
 from contextlib import closing
+from itertools import islice
+from threading import Event
 
 import numpy as np
 import pytest
@@ -69,6 +71,27 @@ def test_the_past_is_read_by_stream_and_time_from_chunks_and_log(run, monkeypatc
         History(run.journal.folder, ["c*", "d"])
 
 
+@pytest.mark.parametrize("turned", [0, 1, 3])
+def test_the_past_of_one_stream_is_that_of_all(run, monkeypatch, turned):
+    for name, least in (("MOVED", 1), ("PART_BYTES", 200)):
+        monkeypatch.setattr(compaction, name, least)
+    keys = ("a", "b*", "bc")
+    run.take(drawn(60, keys=keys))
+    for change in islice(compaction.turn(run.journal, run.journal.last, Event()), turned):
+        run.journal.in_thread(change).result()
+    run.take(drawn(60, seed=1, keys=keys))
+    with History(run.journal.folder) as past:
+        parts = [*past.samples()]
+    for key in keys:
+        with History(run.journal.folder, stream=key) as past:
+            found = [bits(part) for part in past.samples()]
+        assert found == [bits(part) for part in parts if part.key == key]
+        numbers = [number for *_, of_part in found for number in of_part]
+        assert numbers == [*range(run.journal.counts[run.journal.streams[key].id])]
+    with History(run.journal.folder, stream="c") as past:
+        assert [*past.samples()] == []
+
+
 def test_the_past_stands_still_while_it_is_read(run):
     run.take([("a", [1.0])] * 3)
     with History(run.journal.folder) as past:
@@ -76,6 +99,12 @@ def test_the_past_stands_still_while_it_is_read(run):
         turn(run)
         assert sum(len(part.samples.t) for part in past.samples()) == 3
     assert len(read(run)) == 7
+
+
+def bits(part):
+    t, x, y, _ = part.samples
+    columns = (np.ascontiguousarray(column).tobytes() for column in (t, x, y))
+    return part.key, *columns, part.numbers.tolist()
 
 
 def exported(run, format, **options):
