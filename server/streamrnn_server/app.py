@@ -111,7 +111,6 @@ class Server:
         self._live = Live(self.hub, self._refuse)
         self._senders = Senders(pipeline, self._refuse)
         self.sinks = Sinks(pipeline, self.hub.last)
-        self._metrics = Metrics(pipeline, self.hub, self.sources, self.sinks)
         self._access = Access(
             self.settings.host,
             hosts=self.settings.hosts,
@@ -123,6 +122,7 @@ class Server:
         if journal is not None:
             keep = {"keep_days": self.settings.keep_days, "keep_bytes": self.settings.keep_bytes}
             self.recorder = Recorder(pipeline, journal, **keep)
+        self._metrics = Metrics(pipeline, self.hub, self.sources, self.sinks, self.recorder)
         pipeline.watched = self.hub.watched
         pipeline.sink(self._publish)
         pipeline.on_reset(self.hub.was_reset)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from streamrnn.streams.pipeline import Pipeline
     from streamrnn.streams.sources import Source
     from streamrnn_server.hub import Hub
+    from streamrnn_server.recorder import Recorder
     from streamrnn_server.sinks import Sinks
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,7 +38,12 @@ class Metrics:
     """Reads most figures where they are kept; keeps latencies, as nobody else does."""
 
     def __init__(
-        self, pipeline: Pipeline, hub: Hub, sources: Sequence[Source], sinks: Sinks
+        self,
+        pipeline: Pipeline,
+        hub: Hub,
+        sources: Sequence[Source],
+        sinks: Sinks,
+        recorder: Recorder | None,
     ) -> None:
         self._registry = CollectorRegistry()
         self._latency = Histogram(
@@ -46,7 +52,7 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
-        self._registry.register(_Counts(pipeline, hub, sources, sinks))
+        self._registry.register(_Counts(pipeline, hub, sources, sinks, recorder))
         self._pipeline = pipeline
         self._latencies: deque[tuple[float, float]] = deque(maxlen=4096)
         self._samples: deque[tuple[float, int]] = deque(maxlen=4)
@@ -76,12 +82,18 @@ class Metrics:
 
 class _Counts(Collector):
     def __init__(
-        self, pipeline: Pipeline, hub: Hub, sources: Sequence[Source], sinks: Sinks
+        self,
+        pipeline: Pipeline,
+        hub: Hub,
+        sources: Sequence[Source],
+        sinks: Sinks,
+        recorder: Recorder | None,
     ) -> None:
         self._pipeline = pipeline
         self._hub = hub
         self._sources = sources
         self._sinks = sinks
+        self._recorder = recorder
 
     def collect(self) -> Iterator[Metric]:
         pipeline, hub = self._pipeline, self._hub
@@ -110,6 +122,10 @@ class _Counts(Collector):
         yield gauge("state_bytes", "Memory of the states of streams", held)
         filed = sum((len(bank) - bank.resident) * size for bank, size in states)
         yield gauge("filed_state_bytes", "States of idle streams that wait in a file", filed)
+        if self._recorder is not None:
+            about = "What the journal takes on the disk, without snapshots and free space"
+            yield gauge("journal_bytes", about, self._recorder.bytes)
+            yield gauge("halted", "1 while the journal cannot be written", bool(pipeline.halted))
         yield from self._of_sources()
         yield from self._of_sinks()
 

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import chain
 from threading import Event
 from typing import Any
@@ -21,7 +21,7 @@ import numpy as np
 from streamrnn.step import flat
 from streamrnn.streams import Batch, Pipeline, Result
 from streamrnn_server import snapshots
-from streamrnn_server.compaction import Change, drop, turn
+from streamrnn_server.compaction import Change, drop, turn, used_bytes
 from streamrnn_server.history import History
 from streamrnn_server.journal import RESET, Journal
 from streamrnn_server.recovery import Recovered, recover
@@ -91,6 +91,12 @@ class Recorder:
                     t, x, y, _ = part.samples
                     batch = Batch([key] * len(t), t, x, np.ascontiguousarray(y), float(t[-1]))
                     yield int(part.numbers[0]), Result(group, batch, None)
+
+    @property
+    def bytes(self) -> int:
+        """What the journal takes on the disk, without snapshots and free space."""
+        with closing(self.journal.read()) as db:
+            return used_bytes(db)
 
     def between(self) -> None:
         """Between two commits: copy a slice of a snapshot, if one is due."""

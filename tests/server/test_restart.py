@@ -14,7 +14,18 @@ from streamrnn_server.journal import Journal
 
 from streamrnn.forecast import Forecaster
 from streamrnn.streams import Pipeline, Rule, replay
-from tests.server.clients import is_a, leaky, reaches, run, send, sender, tell, until, viewer
+from tests.server.clients import (
+    is_a,
+    leaky,
+    reaches,
+    request,
+    run,
+    send,
+    sender,
+    tell,
+    until,
+    viewer,
+)
 from tests.server.clients import server as without_journal
 
 
@@ -180,6 +191,31 @@ def test_a_source_waits_while_nothing_is_taken(tmp_path, monkeypatch):
             while s.pipeline.samples < 9000:
                 await asyncio.sleep(0.01)
             assert not s.pipeline.refused
+
+    run(main())
+
+
+def test_metrics_say_how_large_the_journal_is_and_whether_it_can_be_written(tmp_path):
+    async def figures(s):
+        _, _, body = await request(s, "/metrics")
+        lines = [line.split() for line in body.decode().splitlines() if line[0] != "#"]
+        return {name: float(value) for name, value in lines if name.startswith("streamrnn")}
+
+    async def main():
+        async with without_journal() as s:
+            assert "streamrnn_journal_bytes" not in await figures(s)
+        async with started(tmp_path) as s, sender(s) as tx:
+            before = await figures(s)
+            assert before["streamrnn_halted"] == 0 and before["streamrnn_journal_bytes"] > 0
+            for _ in range(8):
+                await send(tx, {"stream": "a", "x": [[float(n)] for n in range(1000)]})
+            s.pipeline.halted = "the disk is full"
+            after = await figures(s)
+            assert after["streamrnn_halted"] == 1
+            assert (
+                after["streamrnn_journal_bytes"] - before["streamrnn_journal_bytes"] >= 8 * 16_000
+            )
+            s.pipeline.halted = ""
 
     run(main())
 
