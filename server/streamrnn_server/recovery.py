@@ -58,6 +58,7 @@ def recover(pipeline: Pipeline, journal: Journal) -> Recovered:
     anew = _exchanged(groups, journal)
     start = np.array([record.began for record in journal.streams.values()], np.int64)
     labelled = _restore(pipeline, journal, groups, start)
+    _tell_what_lacks(groups, journal, start)
     late = _late(groups, journal, labelled)
     keys = list(journal.streams)
     folded = differing = 0
@@ -177,6 +178,23 @@ def _restore(
             pipeline.trim()
         break
     return labelled
+
+
+def _tell_what_lacks(groups: dict[int, Group], journal: Journal, start: NDArray[np.int64]) -> None:
+    """Samples from number start[id] on that were dropped: only where a snapshot is damaged."""
+    with closing(journal.read()) as db:
+        oldest = db.execute(
+            "SELECT id, coalesce(min(first), left_log) FROM streams "
+            "LEFT JOIN chunks ON stream = id GROUP BY id"
+        )
+        lacking = [first - int(start[id]) for id, first in oldest.fetchall() if id in groups]
+    lacking = [count for count in lacking if count > 0]
+    if lacking:
+        logger.warning(
+            "%d streams go on without %d samples that no snapshot knows of and that are not kept "
+            "any more: their predictions are others than without the damage",
+            *(len(lacking), sum(lacking)),
+        )
 
 
 def _late(

@@ -252,6 +252,25 @@ def test_without_a_good_snapshot_more_is_folded_to_the_same_bits(tmp_path, kept)
     run.die()
 
 
+def test_a_start_says_what_neither_snapshots_nor_the_journal_have(tmp_path, caplog):
+    run = Run(tmp_path)
+    run.take(drawn(100, keys=("gru/1", "learn/1")))
+    run.recorder.snapshot()
+    run.recorder._written.result()
+    turn(run)
+    drop(run, 0.0, 1e9)
+    run.take(drawn(50, seed=1, keys=("gru/1", "gru/2")))
+    run.die()
+    for damaged in (False, True):
+        for path in snapshots.found(tmp_path) if damaged else ():
+            path.unlink()
+        caplog.clear()
+        run = Run(tmp_path)
+        assert run.recovered.folded == 50
+        assert ("2 streams go on without 100 samples that no" in caplog.text) == damaged
+        run.die()
+
+
 def test_a_snapshot_that_is_cut_off_or_of_another_journal_is_not_used(tmp_path, caplog):
     run = Run(tmp_path)
     run.take(drawn(20))
