@@ -43,6 +43,9 @@ MOST = 8192  # samples in one line: they are predicted at once, and everybody wa
 _AT_ONCE = 256  # lines before others get their turn
 
 
+MOST_DIGITS = 15  # of the number of a line: the journal holds 18
+
+
 class Halted(Exception):
     """Nothing is taken at present, such as when the journal's disk is full; the text says why."""
 
@@ -60,8 +63,14 @@ def arguments(query: str) -> tuple[str | None, str | None, int | None]:
     sender, first = given.get("sender"), given.get("from")
     if sender is not None and not (len(sender) <= 200 and sender.isprintable()):
         raise ValueError("expected sender= with a name of 1 to 200 printable characters")
-    if first is not None and (sender is None or not first.isdecimal() or int(first) < 1):
-        raise ValueError("expected from= with the number of a line, from 1, beside sender=")
+    if first is not None:
+        # isdecimal() takes the digits of all scripts, and int() a number of any length
+        known = first.isascii() and first.isdecimal() and len(first) <= MOST_DIGITS
+        if sender is None or not known or int(first) < 1:
+            raise ValueError(
+                "expected from= with the number of a line, from 1, beside sender= "
+                f"(of at most {MOST_DIGITS} digits)"
+            )
     return given.get("stream"), sender, None if first is None else int(first)
 
 

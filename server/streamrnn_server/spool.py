@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 FILE = "lines.sqlite"
-MESSAGE = 500  # lines that are sent again in one message
+MESSAGE = 500  # lines that are sent again in one message, at most
+MESSAGE_BYTES = 1 << 15  # after which a message ends: a server takes a megabyte
 
 
 class SpoolError(Exception):
@@ -74,6 +75,14 @@ class Spool:
     def kept(self) -> Iterator[tuple[int, list[str]]]:
         """What was not acknowledged, in messages: number of the first line, lines."""
         rows = self._db.execute("SELECT number, line FROM lines ORDER BY number").fetchall()
-        for start in range(0, len(rows), MESSAGE):
-            part = rows[start : start + MESSAGE]
-            yield part[0][0], [line for _, line in part]
+        first, size = 0, 0
+        part: list[str] = []
+        for number, line in rows:
+            first = first if part else number
+            part.append(line)
+            size += len(line.encode())
+            if len(part) == MESSAGE or size >= MESSAGE_BYTES:
+                yield first, part
+                part, size = [], 0
+        if part:
+            yield first, part

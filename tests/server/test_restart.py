@@ -161,12 +161,17 @@ def test_a_sender_that_does_not_say_its_name_right_is_told(tmp_path):
             for query, reason in [
                 ("from=3", "expected from= with the number of a line, from 1, beside sender="),
                 ("sender=a&from=0", "expected from= with the number of a line, from 1, beside "),
+                (f"sender=a&from={'9' * 20}", "expected from= with the number of a line, from 1, "),
+                ("sender=a&from=%d9%a3", "expected from= with the number of a line, from 1, "),
                 ("sender=%00", "expected sender= with a name of 1 to 200 printable characters"),
             ]:
                 async with sender(s, f"/ingest?{query}") as tx:
                     await tx.wait_closed()
                     assert tx.close_code == 1008 and tx.close_reason.startswith(reason)
-            assert s.pipeline.refused == {"sender": 3}
+            assert s.pipeline.refused == {"sender": 5}
+            async with sender(s, f"/ingest?sender=a&from={'9' * 15}") as tx:
+                await tx.recv()
+                assert (await send(tx, *lines(2)))["taken"] == 2
 
     run(main())
 

@@ -62,6 +62,18 @@ def test_what_was_kept_comes_in_messages(tmp_path, monkeypatch):
     kept.close()
 
 
+def test_messages_of_long_lines_are_short_enough_for_a_server(tmp_path):
+    kept, lines = Spool(tmp_path), [str(n % 10) * 3000 for n in range(600)] + ["é" * 200_000]
+    kept.add(lines)
+    messages = list(kept.kept())
+    assert [line for _, part in messages for line in part] == lines
+    for first, part in messages:
+        assert part == lines[first - 1 : first - 1 + len(part)]
+        whole = len("\n".join(part).encode())
+        assert whole < spool.MESSAGE_BYTES + len(part[-1].encode()) + len(part)
+    kept.close()
+
+
 def test_a_folder_serves_one_sender_at_a_time(tmp_path):
     kept = Spool(tmp_path)
     with pytest.raises(SpoolError, match="lines cannot be kept in .*; another sender may use it$"):
