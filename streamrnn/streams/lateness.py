@@ -13,6 +13,8 @@ from typing import NamedTuple
 from streamrnn.streams.grid import joined, row_time
 from streamrnn.streams.groups import Group
 
+AHEAD_S = 300.0  # clocks differ by minutes: a time so far ahead is as good as now
+
 
 class Held(NamedTuple):
     """A sample that waits, or is late."""
@@ -140,10 +142,13 @@ class Reorder:
 
     def _hold(self, held: Held) -> None:
         stream = self._streams.setdefault(held.key, _Stream())
-        stream.newest = max(stream.newest, held.t)
+        # Of a time that is long to come it waits for that: used at once, it would make all late
+        # that comes until then.
+        if held.t <= held.arrived + AHEAD_S:
+            stream.newest = max(stream.newest, held.t)
         heapq.heappush(stream.heap, (held.t, held.id))
         wait_s = _due(held) - held.t + held.group.rule.lateness
-        heapq.heappush(self._deadlines, (held.arrived + wait_s, held.id))
+        heapq.heappush(self._deadlines, (max(held.arrived, held.t - AHEAD_S) + wait_s, held.id))
         self._held[held.id] = held
         self._touched.add(held.key)
 

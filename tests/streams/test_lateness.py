@@ -52,6 +52,35 @@ def test_a_sample_is_used_when_a_newer_one_says_that_it_is_time(clock):
     assert used[2:] == [("a", 108)]
 
 
+def test_a_sample_from_the_future_makes_no_other_late(clock):
+    pipeline, used = opened()
+    for t in (998.0, 80_000.0, 997.0):
+        pipeline.take("a", [1.0], t)
+    pipeline.flush()
+    assert used == []
+    for _ in range(3):
+        clock.now += 20
+        pipeline.take("a", [1.0], clock.now)
+        pipeline.flush()
+    assert used == [("a", 997.0), ("a", 998.0), ("a", 1020.0), ("a", 1040.0)]
+    assert not pipeline.refused
+    clock.now = 80_000.0
+    pipeline.take("a", [1.0], clock.now - 5)
+    pipeline.flush()
+    clock.now += 11
+    pipeline.flush()
+    assert used[4:] == [("a", 1060.0), ("a", 79_995.0), ("a", 80_000.0)]
+
+
+def test_a_clock_that_is_minutes_ahead_is_as_good_as_ours(clock):
+    pipeline, used = opened()
+    for _ in range(3):
+        pipeline.take("a", [1.0], clock.now + 200)
+        clock.now += 20
+    pipeline.flush()
+    assert used == [("a", 1200.0), ("a", 1220.0), ("a", 1240.0)]
+
+
 def test_a_sample_that_waited_long_enough_is_used_without_a_newer_one(clock):
     pipeline, used = opened()
     pipeline.take("a", [1.0], 105)
