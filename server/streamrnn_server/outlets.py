@@ -8,6 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote
 
@@ -46,9 +47,15 @@ class Webhook:
             with error:
                 again = error.code >= 500 or error.code in _LATER
                 raise NotDelivered(f"it answers {error.code} {error.reason}", again=again) from None
-        except (OSError, ValueError) as error:
+        except OSError as error:
             reason = getattr(error, "reason", error)
             raise NotDelivered(f"it cannot be reached: {reason}", again=True) from None
+        except (ValueError, HTTPException) as error:
+            # Their texts may have an address or a header in them, which can be secrets.
+            what = type(error).__name__
+            raise NotDelivered(
+                f"it cannot be asked, or answers no HTTP: {what}", again=True
+            ) from None
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -43,8 +43,10 @@ def answer(folder: Path, query: str) -> bytes:
     low, high = -math.inf if begin is None else begin, math.inf if end is None else end
     if not low < high:
         raise NoPast(400, f"expected a time from before to, got {low:.15g} and {high:.15g}")
+    if begin is not None and math.isinf(begin) or end is not None and math.isinf(end):
+        raise NoPast(400, f"expected finite times, got {low:.15g} and {high:.15g}")
     asked = given.get("pixels", str(PIXELS))
-    pixels = int(asked) if asked.isdecimal() else 0
+    pixels = int(asked) if asked.isdecimal() and len(asked) < 9 else 0
     if not 1 <= pixels <= MOST_PIXELS:
         raise NoPast(400, f"expected pixels from 1 to {MOST_PIXELS}, got {asked:.20}")
     key = given.get("stream", "")

@@ -85,6 +85,8 @@ def test_chunks_within_a_pixel_are_not_read(recorded, monkeypatch):
         ("stream=a&pixels=0", 400, "expected pixels from 1 to 4096, got 0"),
         ("stream=a&from=5&to=5", 400, "expected a time from before to, got 5 and 5"),
         ("stream=a&from=nan", 400, "expected a time from before to, got nan and inf"),
+        ("stream=a&from=-inf&to=5", 400, "expected finite times, got -inf and 5"),
+        (f"stream=a&pixels={'9' * 5000}", 400, f"expected pixels from 1 to 4096, got {'9' * 20}"),
         ("stream=a&pixels=x", 400, "expected pixels from 1 to 4096, got x"),
         ("stream=a&from=soon", 400, "expected seconds since 1970 or an ISO 8601 time, got 'soon'"),
     ],

@@ -168,6 +168,31 @@ def test_a_webhook_gets_each_alarm_in_order_again_until_it_takes_it(tmp_path):
         assert headers["Authorization"] == "Bearer rain"
 
 
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [
+        ("http://127.0.0.1:{port}/", {}),
+        ("http://127.0.0.1:{port}/a secret path", {}),
+        ("http://127.0.0.1:{port}/", {"Authorization": "Bearer secret\n"}),
+    ],
+)
+def test_an_alarm_whose_webhook_speaks_no_http_waits_and_secrets_are_not_told(url, headers):
+    async def main():
+        async def speak(reader, writer):
+            await reader.readuntil(b"{}")
+            writer.write(b"220 mail.example ESMTP\r\n")
+            writer.close()
+
+        async with await asyncio.start_server(speak, "127.0.0.1", 0) as other:
+            port = other.sockets[0].getsockname()[1]
+            with pytest.raises(NotDelivered) as error:
+                await Webhook(url.format(port=port), headers).send("1", "pump", b"{}")
+        assert error.value.again and "secret" not in str(error.value)
+        assert str(error.value).startswith("it cannot be asked, or answers no HTTP: ")
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(("code", "problem"), [(404, "404 Not Found"), (302, "302 Found")])
 def test_an_alarm_that_is_not_wanted_is_dropped_and_counted_and_the_next_one_comes(code, problem):
     async def main():
