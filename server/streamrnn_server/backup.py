@@ -48,7 +48,8 @@ def restore(copied: Path, folder: Path) -> int:
 
 
 def _new(folder: Path) -> None:
-    if (folder / FILE).exists():
+    # A write-ahead log that is left of another journal would be taken for this one's.
+    if any(folder.glob(f"{FILE}*")):
         raise JournalError(
             f"{folder} holds a journal already; move it away, or name another folder"
         )

@@ -71,6 +71,10 @@ SELECT id FROM labels WHERE number < coalesce(
     (SELECT left_log FROM streams WHERE streams.id = labels.stream))
 """
 
+_OLDEST_LATE = (
+    "SELECT rowid, length(key) + length(channels) + length(x) + 32 FROM late ORDER BY rowid LIMIT ?"
+)
+
 # The names of all but the newest SENDERS.
 _SILENT_SENDERS = (
     f"SELECT name FROM marks WHERE name GLOB '{SENDER}*' ORDER BY used DESC LIMIT -1 OFFSET ?"
@@ -172,6 +176,9 @@ def drop(journal: Journal, boundary: int, keep_days: float, keep_bytes: float) -
     limit = time.time() - keep_days * DAY_S
     with closing(journal.read()) as db:
         excess, dropped = used_bytes(db) - keep_bytes, 0
+        while excess > dropped and (rows := db.execute(_OLDEST_LATE, (LABELS,)).fetchall()):
+            dropped += sum(size for _, size in rows)  # they are of no use to any stream
+            yield partial(_delete, "late", [rowid for rowid, _ in rows])
         while gone := _oldest(db, limit, excess - dropped):
             dropped += sum(length for _, length in gone)
             yield partial(_delete, "chunks", [rowid for rowid, _ in gone])
@@ -335,7 +342,7 @@ def _small_end(
     start = end.first
     rowids, joining = [], []
     for first, rowid, own, n, width, packed in end.chunks:
-        if own != group or n > more or n + more > CHUNK:
+        if own != group or n > more or n + more > CHUNK or first + n != start:
             break
         (body,) = db.execute("SELECT body FROM chunks WHERE rowid = ?", (rowid,)).fetchone()
         joining.append(decoded(kind, n, width, body, packed))

@@ -148,6 +148,13 @@ class Recorder:
         while self._writer is not None:
             self._next_slice()
 
+    def compact(self) -> None:
+        """Let all of the log become chunks, while nothing is taken; may take long."""
+        self.snapshot()
+        wait([future for future in (self._written, self._aging) if future is not None])
+        self._dropped = -math.inf
+        self._age()
+
     def close(self) -> None:
         """Leave a snapshot for a quick start, unless nothing came since the last; close all."""
         self._closing.set()

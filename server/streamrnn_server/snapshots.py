@@ -85,8 +85,10 @@ class Writer:
         return path
 
     def abandon(self) -> None:
-        self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        try:
+            self._file.close()  # writes what is left, for which there may be no room
+        finally:
+            self._temporary.unlink(missing_ok=True)
 
     def write(self, data: bytes) -> None:
         """What arrays are written to."""

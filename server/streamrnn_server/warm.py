@@ -31,20 +31,24 @@ async def warmed(
     try:
         recorder.recover()
         for path in files:
-            await _played(pipeline, path, stream, problems)
+            await _played(pipeline, recorder, path, stream, problems)
         pipeline.flush()
         if why := await pipeline.settled():
             problems.append(why)
         refused = ", ".join(f"{kind} {n}" for kind, n in pipeline.refused.most_common())
         if pipeline.last_refused is not None:
             problems.append(f"refused: {refused}; last: {pipeline.last_refused.error}")
+        if not pipeline.halted:
+            recorder.compact()  # else the server's start would have it all to read
     finally:
         pipeline.stop()
         recorder.close()
     return Loaded(pipeline.samples, time.perf_counter() - begin, problems)
 
 
-async def _played(pipeline: Pipeline, path: Path, stream: str | None, problems: list[str]) -> None:
+async def _played(
+    pipeline: Pipeline, recorder: Recorder, path: Path, stream: str | None, problems: list[str]
+) -> None:
     source = replay(path, rate_hz=math.inf, key=stream, asynchronous=True)
     source.on_refused(pipeline.refuse)
 
@@ -54,8 +58,12 @@ async def _played(pipeline: Pipeline, path: Path, stream: str | None, problems: 
 
     ended = source.sink(take)
     source.start()
+    beat = time.monotonic()
     while source.state not in ("ended", "failed") and not pipeline.halted:
         await asyncio.sleep(0.01)
+        if time.monotonic() > beat + 1:
+            recorder.beat()
+            beat = time.monotonic()
     if source.state == "failed":
         problems.append(source.detail)
     source.stop()

@@ -260,6 +260,10 @@ def test_a_backup_goes_to_a_new_folder_and_a_damaged_one_is_not_restored(tmp_pat
     assert str(error.value) == (
         f"{tmp_path}/copy holds a journal already; move it away, or name another folder"
     )
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "moved" / "journal.sqlite-wal").touch()  # it would be taken for the restored one's
+    with pytest.raises(JournalError, match="moved holds a journal already"):
+        restore(tmp_path / "copy", tmp_path / "moved")
     with pytest.raises(JournalError, match="live holds a journal already"):
         restore(tmp_path / "copy", tmp_path / "live")
     path = tmp_path / "copy" / "journal.sqlite"
@@ -353,6 +357,9 @@ def test_recordings_are_loaded_before_a_server_begins(tmp_path):
     assert "refused: value 1; last: " in done.stderr
     run = Run(tmp_path / "journal", Rule("*", lambda channels: srnn.Forecaster(1, 0, 2)))
     assert (run.recovered.folded, run.recovered.anew) == (0, 0)
+    with closing(run.journal.read()) as db:  # a server need not read it all at its start
+        assert db.execute("SELECT count(*) FROM log").fetchone() == (0,)
+        assert db.execute("SELECT sum(n) FROM chunks").fetchone() == (3001,)
     told = run.take([("pump", [1.0])])
     want = uninterrupted(
         [("pump", [v]) for v in [*values, 1.0]], Rule("*", lambda c: srnn.Forecaster(1, 0, 2))

@@ -1,0 +1,73 @@
+"""What goes first when the journal is too large, and what no gap in it may do."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pytest
+from streamrnn_server import compaction
+from streamrnn_server.journal import chunks
+from streamrnn_server.snapshots import Writer
+
+from streamrnn.streams import Rule
+from tests.leaky import Leaky
+from tests.server.test_compaction import drop, rows, turn
+from tests.server.test_journal import Run
+
+
+def test_samples_that_came_too_late_go_before_those_that_were_used(tmp_path):
+    run = Run(tmp_path, Rule("*", lambda channels: Leaky(1), lateness=10.0))
+    for n in range(200):
+        run.pipeline.take("a", [1.0], 1e6 + n)
+    run.pipeline.flush()
+    for n in range(3000):
+        run.pipeline.take("a", [1.0], float(n))
+    run.pipeline.flush()
+    turn(run)
+    with closing(run.journal.read()) as db:
+        size, kept = compaction.used_bytes(db), rows(db, "chunks")
+        assert rows(db, "late") == 3000 and kept > 0
+    drop(run, 1.0, size - 100_000)
+    with closing(run.journal.read()) as db:
+        assert 0 < rows(db, "late") <= 1000
+        assert rows(db, "chunks") == kept
+    run.die()
+
+
+def test_chunks_with_a_gap_between_them_are_not_joined(tmp_path, monkeypatch):
+    """As a clock that was wrong for a while leaves them: the oldest are not always the first."""
+    monkeypatch.setattr(compaction, "PART_BYTES", 1)
+    run = Run(tmp_path, Rule("*", lambda channels: Leaky(1)))
+    for count in (8, 4, 2):
+        run.take([("a", [float(count)])] * count)
+        for change in compaction.turn(run.journal, run.journal.last, Event()):
+            run.journal.in_thread(change).result()
+    with closing(run.journal.read()) as db:
+        spans = db.execute("SELECT rowid, first, n FROM chunks ORDER BY first").fetchall()
+    assert len(spans) > 1
+    middle = spans[len(spans) // 2][0]
+    run.journal.in_thread(lambda db: db.execute("DELETE FROM chunks WHERE rowid = ?", (middle,)))
+    run.take([("a", [0.5])] * 30)
+    turn(run)
+    with closing(run.journal.read()) as db:
+        (end,) = db.execute("SELECT left_log FROM streams").fetchone()
+        parts = [(first, len(part.t)) for first, _, part in chunks(db, run.journal.kinds, 0)]
+    assert end == run.journal.counts[0] == 44
+    assert parts[-1][0] + parts[-1][1] == 44
+    numbers = np.concatenate([first + np.arange(n) for first, n in parts])
+    assert len(np.unique(numbers)) == len(numbers) == 44 - spans[len(spans) // 2][2]
+    run.die()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_a_snapshot_that_is_given_up_on_a_full_disk_leaves_nothing_there(tmp_path):
+    writer = Writer(tmp_path, "journal")
+    writer._file.close()
+    writer._file = open("/dev/full", "wb", buffering=1 << 16)  # noqa: SIM115
+    writer.write(b"some")
+    with pytest.raises(OSError, match="No space left"):
+        writer.abandon()
+    assert list(tmp_path.iterdir()) == []
