@@ -177,12 +177,13 @@ def _topic(place: str, table: TopicTable) -> Topic:
 
 
 def one_client(tables: Sequence[BrokerTable], places: Sequence[str]) -> None:
-    """Two clients of one name drive each other out."""
-    first: dict[tuple[str, str], str] = {}
+    """Two clients of one name drive each other out, or, at two brokers, share their marks."""
+    first: dict[str, tuple[str, str]] = {}
     for table, place in zip(tables, places, strict=True):
-        other = first.setdefault((table.url, table.client_id), place)
+        other, url = first.setdefault(table.client_id, (place, table.url))
         if other != place:
-            problem = f"{shown(table.client_id)} is that of {other}; a broker takes one"
+            why = "a broker takes one" if url == table.url else "what was taken is known by it"
+            problem = f"{shown(table.client_id)} is that of {other}; {why}"
             raise Wrong(f"{place}.client_id", problem)
 
 

@@ -87,7 +87,7 @@ def opened(path: Path) -> sqlite3.Connection:
     try:
         # By hand: the module's own transactions begin where they like.
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
-        if not os.path.getsize(path):
+        if _is_new(db):
             db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
             db.execute("PRAGMA journal_mode = WAL")
@@ -155,6 +155,13 @@ def check_folder(folder: Path) -> None:
             f"{folder} cannot be {what}: {there} may not be written by this user; let it, or give "
             "another path under [journal]"
         )
+
+
+def _is_new(db: sqlite3.Connection) -> bool:
+    """Whether nothing is in it, or only what a process left that was killed while it made it."""
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return bool(application == tables == 0)
 
 
 def _version(db: sqlite3.Connection, path: Path) -> int:

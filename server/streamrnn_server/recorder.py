@@ -64,6 +64,7 @@ class Recorder:
         self._aging_thread = ThreadPoolExecutor(1, "aging")
         self._aging: Future[None] | None = None
         self._dropped = -math.inf  # when it was last looked for, on time.monotonic()
+        self._problem = ""  # why the journal is not compacted
         self._closing = Event()
         pipeline.commit_by(journal.write, self.between, self._begin_anew)
 
@@ -131,8 +132,11 @@ class Recorder:
                     return
                 self.journal.checkpoint()
             self.journal.checkpoint()
+            self._problem = ""
         except Exception as error:  # it is tried again: the log holds it all
-            log.error("the journal is not compacted: %s", error)
+            if str(error) != self._problem:  # each second, as long as the disk is full
+                log.error("the journal is not compacted: %s", error)
+            self._problem = str(error)
 
     def _drop(self) -> Iterator[Change]:
         if time.monotonic() - self._dropped > DROP_S:

@@ -362,6 +362,12 @@ CASES = {
         + (MQTT + 'url = "mqtt://a"\ntopics = [{ topic = "b" }]\n'),
         ['sources[1].client_id: "me" is that of sources[0]; a broker takes one'],
     ),
+    "clients of one name at two brokers": (
+        STREAM
+        + (MQTT + 'url = "mqtt://a"\ntopics = [{ topic = "a" }]\n')
+        + (MQTT + 'url = "mqtt://b"\ntopics = [{ topic = "a" }]\n'),
+        ['sources[1].client_id: "me" is that of sources[0]; what was taken is known by it'],
+    ),
     "sinks": (
         STREAM
         + '[[sinks]]\nkind = "webhook"\nurl = "ftp://a"\n[[sinks]]\nkind = "stdout"\n'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 from threading import Event
@@ -59,6 +60,21 @@ def test_chunks_with_a_gap_between_them_are_not_joined(tmp_path, monkeypatch):
     assert parts[-1][0] + parts[-1][1] == 44
     numbers = np.concatenate([first + np.arange(n) for first, n in parts])
     assert len(np.unique(numbers)) == len(numbers) == 44 - spans[len(spans) // 2][2]
+    run.die()
+
+
+def test_a_journal_whose_making_was_killed_is_made(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    with closing(sqlite3.connect(path)) as db:  # as far as it gets before its tables are there
+        db.execute("PRAGMA page_size = 8192")
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute("PRAGMA journal_mode = WAL")
+    assert path.stat().st_size > 0
+    run = Run(tmp_path, Rule("*", lambda channels: Leaky(1)))
+    run.take([("a", [1.0])] * 3)
+    run.die()
+    run = Run(tmp_path, Rule("*", lambda channels: Leaky(1)))
+    assert run.journal.counts.tolist() == [3]
     run.die()
 
 
