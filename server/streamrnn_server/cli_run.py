@@ -17,6 +17,7 @@ from urllib.parse import quote
 import typer
 from rich.console import Console
 
+from streamrnn_server.database import JournalError
 from streamrnn_server.terminal import err, out
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def run_server(
         asyncio.run(server.run(started))
     except (OSError, ValueError) as error:
         problem = start_problem(settings.host, settings.port, error)
+    except JournalError as error:
+        problem = str(error)
     if problem:
         err.print(problem, style="red", markup=False)
     else:

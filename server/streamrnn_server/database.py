@@ -82,6 +82,13 @@ class JournalError(Exception):
     """A journal that cannot be used; the text says why and what to do."""
 
 
+def damaged(path: Path, error: Exception) -> JournalError:
+    """What to say of a journal of which something cannot be read."""
+    return JournalError(
+        f"{path} cannot be read: {error}; `streamrnn restore BACKUP FOLDER` makes one of a backup"
+    )
+
+
 def opened(path: Path) -> sqlite3.Connection:
     """The journal at `path`, made or migrated if need be. Raises JournalError."""
     try:

@@ -32,7 +32,7 @@ from streamrnn.keys import Keys
 from streamrnn.streams.marks import Marks
 from streamrnn_server import columns
 from streamrnn_server.columns import Columns
-from streamrnn_server.database import JournalError, locked, opened, opened_to_read
+from streamrnn_server.database import JournalError, damaged, locked, opened, opened_to_read
 
 if TYPE_CHECKING:
     from streamrnn.streams.commit import Commit
@@ -81,9 +81,16 @@ class Journal:
         self._lock = locked(self.folder / LOCK)
         try:
             self._db = opened(self.path)
+            self._begin(durability)
         except JournalError:
             self._lock.close()
             raise
+        except (sqlite3.Error, ValueError) as error:
+            self._db.close()
+            self._lock.close()
+            raise damaged(self.path, error) from None
+
+    def _begin(self, durability: str) -> None:
         # In WAL mode NORMAL syncs when the log is copied into the file, FULL at every commit.
         self._db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
         self._db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")

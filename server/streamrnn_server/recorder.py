@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import math
+import sqlite3
 import time
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
@@ -22,6 +24,7 @@ from streamrnn.step import flat
 from streamrnn.streams import Batch, Pipeline, Result
 from streamrnn_server import snapshots
 from streamrnn_server.compaction import Change, drop, turn, used_bytes
+from streamrnn_server.database import damaged
 from streamrnn_server.history import History
 from streamrnn_server.journal import RESET, Journal
 from streamrnn_server.recovery import Recovered, recover
@@ -70,7 +73,10 @@ class Recorder:
 
     def recover(self) -> Recovered:
         """Bring the past back, before anything is taken; may run in another thread."""
-        self.recovered = recover(self.pipeline, self.journal)
+        try:
+            self.recovered = recover(self.pipeline, self.journal)
+        except (sqlite3.Error, zlib.error) as error:
+            raise damaged(self.journal.path, error) from None
         self.pipeline.marks.note(self.journal.marks)
         if self.recovered.folded or self.recovered.anew:
             self.snapshot()

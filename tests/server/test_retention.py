@@ -10,13 +10,14 @@ from threading import Event
 import numpy as np
 import pytest
 from streamrnn_server import compaction
+from streamrnn_server.database import JournalError
 from streamrnn_server.journal import chunks
 from streamrnn_server.snapshots import Writer
 
 from streamrnn.streams import Rule
 from tests.leaky import Leaky
 from tests.server.test_compaction import drop, rows, turn
-from tests.server.test_journal import Run
+from tests.server.test_journal import Run, drawn
 
 
 def test_samples_that_came_too_late_go_before_those_that_were_used(tmp_path):
@@ -87,3 +88,29 @@ def test_a_snapshot_that_is_given_up_on_a_full_disk_leaves_nothing_there(tmp_pat
     with pytest.raises(OSError, match="No space left"):
         writer.abandon()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_damaged_journal_is_told_or_read(tmp_path, seed):
+    run = Run(tmp_path)
+    run.take(drawn(300))
+    run.recorder.snapshot()
+    run.recorder._written.result()
+    turn(run)
+    run.take(drawn(200, seed=1))
+    run.die()
+    for path in tmp_path.glob("snapshot-*" if seed % 2 else "none"):
+        path.unlink()
+    path, draw = tmp_path / "journal.sqlite", np.random.default_rng(seed)
+    content = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    for at in draw.integers(8192, len(content) - 2000, 3):
+        content[at : at + 2000] = draw.integers(0, 256, 2000)
+    path.write_bytes(content.tobytes())
+    try:
+        run = Run(tmp_path)
+    except JournalError as error:
+        told = f"{path} cannot be read: "
+        assert str(error).startswith(told) or str(error).startswith(f"{path}: ")
+    else:
+        run.die()
+    Path(tmp_path / "lock").unlink()  # whatever happened, nobody holds it any more
