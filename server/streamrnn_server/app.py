@@ -33,7 +33,7 @@ from streamrnn_server.connections import Connection, farewell, header, select_su
 from streamrnn_server.hub import Hub
 from streamrnn_server.journal import Journal
 from streamrnn_server.live import Live
-from streamrnn_server.metrics import CONTENT_TYPE, Metrics
+from streamrnn_server.metrics import CONTENT_TYPE, Counts, Metrics
 from streamrnn_server.past import NoPast, answer
 from streamrnn_server.process import in_thread, on_signals
 from streamrnn_server.recorder import Recorder
@@ -122,7 +122,8 @@ class Server:
         if journal is not None:
             keep = {"keep_days": self.settings.keep_days, "keep_bytes": self.settings.keep_bytes}
             self.recorder = Recorder(pipeline, journal, **keep)
-        self._metrics = Metrics(pipeline, self.hub, self.sources, self.sinks, self.recorder)
+        counts = Counts(pipeline, self.hub, self.sources, self.sinks, self.recorder)
+        self._metrics = Metrics(counts)
         pipeline.watched = self.hub.watched
         pipeline.sink(self._publish)
         pipeline.on_reset(self.hub.was_reset)

@@ -41,8 +41,6 @@ from streamrnn_server.ingest_protocol import COLUMNS, ColumnsError, RefusedLine,
 TOLD = 100  # refused lines that one acknowledgement tells of
 MOST = 8192  # samples in one line: they are predicted at once, and everybody waits for that
 _AT_ONCE = 256  # lines before others get their turn
-
-
 MOST_DIGITS = 15  # of the number of a line: the journal holds 18
 
 

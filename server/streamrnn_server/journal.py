@@ -91,6 +91,7 @@ class Journal:
             raise damaged(self.path, error) from None
 
     def _begin(self, durability: str) -> None:
+        """Read what is known of streams, groups and marks."""
         # In WAL mode NORMAL syncs when the log is copied into the file, FULL at every commit.
         self._db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
         self._db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")

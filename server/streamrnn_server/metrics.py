@@ -37,14 +37,7 @@ _RECENT_S = 10.0  # over which the status gives percentiles
 class Metrics:
     """Reads most figures where they are kept; keeps latencies, as nobody else does."""
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        hub: Hub,
-        sources: Sequence[Source],
-        sinks: Sinks,
-        recorder: Recorder | None,
-    ) -> None:
+    def __init__(self, counts: Counts) -> None:
         self._registry = CollectorRegistry()
         self._latency = Histogram(
             "streamrnn_latency_seconds",
@@ -52,8 +45,8 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
-        self._registry.register(_Counts(pipeline, hub, sources, sinks, recorder))
-        self._pipeline = pipeline
+        self._registry.register(counts)
+        self._pipeline = counts.pipeline
         self._latencies: deque[tuple[float, float]] = deque(maxlen=4096)
         self._samples: deque[tuple[float, int]] = deque(maxlen=4)
 
@@ -80,7 +73,9 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-class _Counts(Collector):
+class Counts(Collector):
+    """What is counted where it happens."""
+
     def __init__(
         self,
         pipeline: Pipeline,
@@ -89,14 +84,14 @@ class _Counts(Collector):
         sinks: Sinks,
         recorder: Recorder | None,
     ) -> None:
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self._hub = hub
         self._sources = sources
         self._sinks = sinks
         self._recorder = recorder
 
     def collect(self) -> Iterator[Metric]:
-        pipeline, hub = self._pipeline, self._hub
+        pipeline, hub = self.pipeline, self._hub
 
         def count(name: str, help: str, value: float) -> Metric:
             return CounterMetricFamily(f"streamrnn_{name}", help, value=value)

@@ -18,7 +18,7 @@ import numpy as np
 from streamrnn_server import binary
 from streamrnn_server import protocol as p
 from streamrnn_server.app import Server, Settings
-from streamrnn_server.hub import Hub
+from streamrnn_server.hub import Hub, Viewer
 from websockets.asyncio.client import connect
 
 from streamrnn.step import Output
@@ -27,6 +27,7 @@ from tests.server.fakes import group
 
 OUTPUTS = tuple(Output(f"y{n}") for n in range(40))
 TICK_S = 1 / 30
+TICKS = 50
 
 
 class Feed:
@@ -64,6 +65,21 @@ def publishing(streams: int, rows: int) -> None:
     row(f"publish {streams} streams x {rows}", time.perf_counter() - start, ticks * streams * rows)
 
 
+def handed(h: Hub, feed: Feed, viewers: list[Viewer]) -> tuple[float, int]:
+    """Seconds that TICKS ticks took, and frames that the viewers got."""
+    spent, frames = 0.0, 0
+    for n in range(TICKS):
+        h.publish(feed.batch())
+        start = time.perf_counter()
+        h.tick(float(n))
+        for viewer in viewers:
+            while h.take(viewer):
+                frames += 1
+            viewer.acked = viewer.sent
+        spent += time.perf_counter() - start
+    return spent, frames
+
+
 def handing_out(viewers: int, streams: int, *, different: bool) -> None:
     """`different`: each viewer leaves out another stream, so that no two share a frame."""
     h, feed = hub(), Feed(streams)
@@ -74,19 +90,10 @@ def handing_out(viewers: int, streams: int, *, different: bool) -> None:
         h.receive(viewer, p.encode(p.Watch(streams=[p.WatchStream(i) for i in ids])))
         while h.take(viewer):
             pass
-    ticks, spent, frames = 50, 0.0, 0
-    for n in range(ticks):
-        h.publish(feed.batch())
-        start = time.perf_counter()
-        h.tick(float(n))
-        for viewer in made:
-            while h.take(viewer):
-                frames += 1
-            viewer.acked = viewer.sent
-        spent += time.perf_counter() - start
+    spent, frames = handed(h, feed, made)
     kind = "each its own set" if different else "the same set"
     watched = streams - different
-    row(f"{viewers} viewers of {streams} streams, {kind}", spent, ticks * watched * viewers, frames)
+    row(f"{viewers} viewers of {streams} streams, {kind}", spent, TICKS * watched * viewers, frames)
 
 
 def apart(viewers: int, streams: int, rows: int) -> None:
@@ -99,18 +106,9 @@ def apart(viewers: int, streams: int, rows: int) -> None:
         h.receive(viewer, p.encode(p.Watch(streams=[p.WatchStream(i) for i in ids])))
         while h.take(viewer):
             pass
-    ticks, spent = 50, 0.0
-    for n in range(ticks):
-        h.publish(feed.batch())
-        start = time.perf_counter()
-        h.tick(float(n))
-        for viewer in made:
-            while h.take(viewer):
-                pass
-            viewer.acked = viewer.sent
-        spent += time.perf_counter() - start
+    spent, frames = handed(h, feed, made)
     name = f"{viewers} viewers of {streams} streams x {rows}, none in common"
-    row(name, spent, ticks * streams * viewers * rows, ticks * viewers)
+    row(name, spent, TICKS * streams * viewers * rows, frames)
 
 
 def plain(viewers: int, streams: int) -> None:
