@@ -215,8 +215,7 @@ def _oldest_of_log(db: sqlite3.Connection, journal: Journal, boundary: int) -> O
     counts = Counter[int]()
     if _turned(db) is None:  # else some of their samples are chunks
         for batch in log(db, journal.kinds, boundary):
-            assert batch.samples.ids is not None
-            counts.update(batch.samples.ids.tolist())
+            counts.update(batch.ids.tolist())
             last, size = batch.seq, size + batch.length
             if size >= LEFT_BYTES:
                 break
@@ -269,13 +268,12 @@ def _part(db: sqlite3.Connection, kinds: Mapping[int, Kind], boundary: int) -> P
     (streams,) = db.execute("SELECT count(*) FROM streams").fetchone()
     group_of = np.full(streams, -1)
     for batch in log(db, kinds, boundary):
-        ids = batch.samples.ids
-        before = group_of[ids]
+        before = group_of[batch.ids]
         if ((before != batch.group) & (before >= 0)).any():
             break  # here streams came to another group: that is for the next part, in order
-        group_of[ids] = batch.group
+        group_of[batch.ids] = batch.group
         rows.append((batch.seq, batch.length))
-        if len(batch.samples.t):
+        if len(batch.ids):
             by_group.setdefault(batch.group, []).append(batch)
         size += batch.length
         if size >= most:
@@ -283,7 +281,7 @@ def _part(db: sqlite3.Connection, kinds: Mapping[int, Kind], boundary: int) -> P
     moving = []
     for group, batches in by_group.items():
         arrived = max(batch.arrived for batch in batches)
-        joined = columns.joined([batch.samples for batch in batches])
+        joined = columns.joined([batch.read() for batch in batches])
         assert joined.ids is not None
         for id, own in columns.by_stream(joined.ids):
             moving.append(Moving(id, group, arrived, joined.rows(own)._replace(ids=None)))

@@ -23,6 +23,9 @@ from streamrnn_server.journal import FILE, RESET, Kind, decoded, kinds_of, log
 
 T = TypeVar("T")
 
+SLICE_BYTES = 64 << 20  # of the log that are sorted by stream together
+PAGE = 16  # chunks that are read together
+
 
 class Past(NamedTuple):
     """Consecutive samples of one stream; numbers (n,) of them, as they are counted there."""
@@ -34,6 +37,7 @@ class Past(NamedTuple):
 
 
 _Part = tuple[int, Columns, NDArray[np.int64]]  # group, samples, numbers
+_Parts = dict[int, list[_Part]]  # by stream
 
 
 class Piece(NamedTuple):
@@ -53,6 +57,8 @@ class Piece(NamedTuple):
 
 class History:
     """The journal in `folder` as it is at this moment, whatever is written meanwhile.
+
+    Only `samples` and `by_stream` may be read for long; they leave out what is dropped meanwhile.
 
     streams  by key, their number: those whose key matches one of `patterns`, or all; or `stream`
              alone, and none if it is not known
@@ -95,12 +101,16 @@ class History:
         return {key: self.kinds[group] for key, group in rows if key in self.streams}
 
     def samples(self, t0: float = -math.inf, t1: float = math.inf) -> Iterator[Past]:
-        """All with t0 <= t < t1: stream by stream, each in the order in which they came."""
+        """All with t0 <= t < t1: stream by stream, each in the order in which they came.
+
+        Who writes may do so for as long as this is read, as nothing is kept from being overwritten.
+        """
         for parts in self.by_stream(t0, t1):
             yield from parts
 
     def by_stream(self, t0: float = -math.inf, t1: float = math.inf) -> Iterator[Iterator[Past]]:
         """The same, an iterator for each stream."""
+        self._let_go()
         for key, id in self.streams.items():
             yield self._of_stream(key, id, t0, t1)
 
@@ -118,7 +128,7 @@ class History:
         """Event times of the oldest and the newest sample of a stream; NaN if there are none."""
         query = "SELECT min(t0), max(t1) FROM chunks WHERE stream = ?"
         spans = [self._db.execute(query, (id,)).fetchone()]
-        spans += [(part.t.min(), part.t.max()) for _, part, _ in self._newest.get(id, [])]
+        spans += [(part.t.min(), part.t.max()) for _, part, _ in self._logged.get(id, [])]
         known = [span for span in spans if span[0] is not None]
         if not known:
             return math.nan, math.nan
@@ -135,7 +145,7 @@ class History:
             bounds = np.frombuffer(low, "<f4"), np.frombuffer(high, "<f4")
             yield Piece(self.kinds[group], n, first, last, *bounds, partial(self._read, rowid))
         none = np.zeros(0, np.float32)
-        for group, part, _ in self._newest.get(id, []):
+        for group, part, _ in self._logged.get(id, []):
             span = float(part.t.min()), float(part.t.max())
             read = partial(part.rows, slice(None))
             yield Piece(self.kinds[group], len(part.t), *span, none, none, read)
@@ -148,10 +158,11 @@ class History:
 
     def newest(self, most: int) -> Iterator[tuple[str, list[Past]]]:
         """Of each stream its newest samples, `most` of them, in order."""
+        logged = self._newest_of_log(most)
         for key, id in self.streams.items():
             parts: list[Past] = []
             missing = most
-            for group, part, numbers in chain(reversed(self._newest.get(id, [])), self._back(id)):
+            for group, part, numbers in chain(reversed(logged.get(id, [])), self._back(id)):
                 if missing <= 0:
                     break
                 own = slice(-missing, None)
@@ -168,40 +179,108 @@ class History:
         return map(self._part, rows)
 
     def _of_stream(self, key: str, id: int, t0: float, t1: float) -> Iterator[Past]:
-        rows = self._db.execute(
-            "SELECT first, grp, n, width, body, packed FROM chunks "
-            "WHERE stream = ? AND t1 >= ? AND t0 < ? ORDER BY first",
-            (id, t0, t1),
-        )
-        for group, part, numbers in chain(map(self._part, rows), self._newest.get(id, [])):
+        for group, part, numbers in chain(self._pages(id, t0, t1), self._logged.get(id, [])):
             chosen = (part.t >= t0) & (part.t < t1)
             if chosen.any():
                 yield Past(key, self.kinds[group], part.rows(chosen), numbers[chosen])
+
+    def _pages(self, id: int, t0: float, t1: float) -> Iterator[_Part]:
+        """What was in chunks of a stream when the log was read; by now they may be other chunks."""
+        start, end = 0, int(self._left[id])
+        while True:
+            rows = self._db.execute(
+                "SELECT first, grp, n, width, body, packed FROM chunks WHERE stream = ? "
+                "AND first + n > ? AND first < ? AND t1 >= ? AND t0 < ? ORDER BY first LIMIT ?",
+                (id, start, end, t0, t1, PAGE),
+            ).fetchall()
+            if not rows:
+                return
+            for row in rows:
+                group, part, numbers = self._part(row)
+                own = slice(max(0, start - row[0]), max(0, end - row[0]))
+                yield group, part.rows(own), numbers[own]
+                start = row[0] + row[2]
+
+    def _let_go(self) -> None:
+        """Read the log and end the transaction, for the length of which the journal only grows.
+
+        From here on, what came later is known by its numbers.
+        """
+        if self._db.in_transaction:
+            _ = self._left, self._logged
+            self._db.execute("COMMIT")
 
     def _part(self, row: tuple[Any, ...]) -> _Part:
         first, group, n, *rest = row
         return group, decoded(self.kinds[group], n, *rest), first + np.arange(n)
 
     @cached_property
-    def _newest(self) -> dict[int, list[_Part]]:
-        """What the log has of each stream."""
+    def _left(self) -> NDArray[np.int64]:
+        """So many samples of each stream are no more in the log."""
         left = self._db.execute("SELECT left_log FROM streams ORDER BY id").fetchall()
-        wanted = np.zeros(len(left), np.bool_)
+        return np.array(left, np.int64).reshape(-1)
+
+    @cached_property
+    def _logged(self) -> _Parts:
+        """What the log has of each stream."""
+        counts, wanted = self._left.copy(), self._wanted()
+        parts: _Parts = {}
+        slice_: list[_Part] = []
+        size = 0
+        for batch in log(self._db, self.kinds):
+            own = wanted[batch.ids]
+            if not own.any():
+                continue
+            ids = batch.ids[own]
+            slice_.append((batch.group, batch.read().rows(own), counts[ids] + repeats(ids)))
+            counts += np.bincount(ids, minlength=len(counts))
+            size += batch.length
+            if size >= SLICE_BYTES:
+                _sort(slice_, parts)
+                slice_, size = [], 0
+        _sort(slice_, parts)
+        return parts
+
+    def _newest_of_log(self, most: int) -> _Parts:
+        """Of what the log has of each stream the newest, `most` of them; no others are read."""
+        ends = self._left.copy()
+        for batch in log(self._db, self.kinds):
+            ends += np.bincount(batch.ids, minlength=len(ends))
+        missing = np.where(self._wanted(), most, 0)
+        newest: list[_Part] = []
+        for batch in log(self._db, self.kinds, newest_first=True):
+            ids = batch.ids
+            if (missing[ids] <= 0).all():
+                continue
+            after = repeats(ids[::-1])[::-1]  # how many of the same stream
+            own = after < missing[ids]
+            newest.append((batch.group, batch.read().rows(own), (ends[ids] - 1 - after)[own]))
+            count = np.bincount(ids, minlength=len(ends))
+            ends -= count
+            missing -= count
+        parts: _Parts = {}
+        _sort(newest[::-1], parts)
+        return parts
+
+    def _wanted(self) -> NDArray[np.bool_]:
+        """(streams,): whether each is one of `streams`."""
+        wanted = np.zeros(len(self._left), np.bool_)
         wanted[list(self.streams.values())] = True
-        batches = list(log(self._db, self.kinds, of=None if wanted.all() else wanted))
-        if not batches:
-            return {}
-        ids: NDArray[np.int32] = np.concatenate([batch.samples.ids for batch in batches])
-        numbers = np.array(left, np.int64).reshape(-1)[ids] + repeats(ids)
-        groups = np.repeat([batch.group for batch in batches], [len(b.samples.t) for b in batches])
-        newest: dict[int, list[_Part]] = {}
-        for group in dict.fromkeys(batch.group for batch in batches):
-            of_group = np.flatnonzero(groups == group)
-            samples = columns.joined([b.samples for b in batches if b.group == group])
-            for id, rows in columns.by_stream(ids[of_group]):
-                part = samples.rows(rows)._replace(ids=None)
-                newest.setdefault(id, []).append((group, part, numbers[of_group[rows]]))
-        return newest
+        return wanted
+
+
+def _sort(batches: list[_Part], parts: _Parts) -> None:
+    """Add to the parts of each stream what consecutive batches hold of it."""
+    for group in dict.fromkeys(group for group, _, _ in batches):
+        own = [(samples, numbers) for of, samples, numbers in batches if of == group]
+        samples = columns.joined([samples for samples, _ in own])
+        numbers = np.concatenate([numbers for _, numbers in own])
+        assert samples.ids is not None
+        for id, rows in columns.by_stream(samples.ids):
+            part = samples.rows(rows)._replace(ids=None)
+            parts.setdefault(id, []).append((group, part, numbers[rows]))
+    for of_stream in parts.values():  # which may have come to another group
+        of_stream.sort(key=lambda part: int(part[2][0]))
 
 
 def between(

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -71,6 +72,7 @@ class Journal:
     group_ids  by identity; kinds  by id; streams  by key; counts (streams,) samples of each;
     marks      by name; last  row of the log; labelled  id of the last label: all as of the last
                commit. To be read while no commit is on its way.
+    written    bytes of batches since it was opened
     """
 
     def __init__(
@@ -97,7 +99,7 @@ class Journal:
         self._db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         self._db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
         self._last = 0  # row of the log, of the commit that is being written
-        self._written = self._checkpointed = 0  # bytes of batches
+        self.written = self._checkpointed = 0
         self._thread = ThreadPoolExecutor(1, "journal")
         self.group_ids: dict[str, int] = dict(self._db.execute("SELECT identity, id FROM groups"))
         self.kinds = kinds_of(self._db)
@@ -146,7 +148,7 @@ class Journal:
         Commits go on meanwhile. What they have added is copied between two of them, which takes a
         millisecond; left to SQLite, one commit in many would wait a tenth of a second for it all.
         """
-        written = self._written
+        written = self.written
         if written - self._checkpointed < CHECKPOINT_BYTES:
             return
         self._checkpointed = written
@@ -204,7 +206,7 @@ class Journal:
             (group, len(ids), batch.arrived, width, body),
         )
         self._last = row.lastrowid or 0
-        self._written += len(body)
+        self.written += len(body)
 
     def _label(
         self, commit: Commit, added: Sequence[NDArray[np.int32]], new: Mapping[str, StreamRecord]
@@ -318,7 +320,7 @@ class Journal:
         left = self._db.execute("SELECT left_log FROM streams ORDER BY id").fetchall()
         counts = np.array(left, np.int64).reshape(-1)
         for batch in log(self._db, self.kinds):
-            counts += np.bincount(batch.samples.ids, minlength=len(counts))  # type: ignore[arg-type]
+            counts += np.bincount(batch.ids, minlength=len(counts))
         return counts
 
 
@@ -332,42 +334,45 @@ def _held(held: Held) -> tuple[object, ...]:
 
 
 class Logged(NamedTuple):
-    """A row of the log, without what is in chunks already."""
+    """A row of the log, without what is in chunks already.
+
+    ids    (n,) of which stream each sample is
+    read   gives the samples, which costs more than to know whose they are
+    """
 
     seq: int
     group: int
     arrived: float
     length: int  # bytes
-    samples: Columns
+    ids: NDArray[np.int32]
+    read: Callable[[], Columns]
 
 
 def log(
     db: sqlite3.Connection,
     kinds: Mapping[int, Kind],
     until: int = sys.maxsize,
-    of: NDArray[np.bool_] | None = None,
+    *,
+    newest_first: bool = False,
 ) -> Iterator[Logged]:
-    """Batches of the log in order of arrival, those of rows up to `until`.
-
-    of   (streams,): whether anything of a stream is wanted; without, of all
-    """
+    """Batches of the log in order of arrival, those of rows up to `until`."""
     rows = db.execute(
         "SELECT seq, grp, arrived, n, width, body, (SELECT value FROM facts WHERE name = ?) "
-        "FROM log WHERE seq <= ? ORDER BY seq",
+        f"FROM log WHERE seq <= ? ORDER BY seq {'DESC' if newest_first else ''}",
         (TURNED, until),
     )
     for seq, group, arrived, n, width, body, turned in rows:
-        own = None if of is None else of[np.frombuffer(body, "<i4", n, len(body) - 4 * n)]
-        if own is not None and not own.any():
-            continue
-        samples = decoded(kinds[group], n, width, body)
-        if own is not None:
-            samples = samples.rows(own)
+        ids: NDArray[np.int32] = np.frombuffer(body, "<i4", n, len(body) - 4 * n)
+        read = partial(decoded, kinds[group], n, width, body)
         last, stream = (0, 0) if turned is None else json.loads(turned)
         if seq <= last:
-            assert samples.ids is not None
-            samples = samples.rows(samples.ids >= stream)
-        yield Logged(seq, group, arrived, len(body), samples)
+            left = ids >= stream
+            ids, read = ids[left], partial(_rows, read, left)
+        yield Logged(seq, group, arrived, len(body), ids, read)
+
+
+def _rows(read: Callable[[], Columns], chosen: NDArray[np.bool_]) -> Columns:
+    return read().rows(chosen)
 
 
 def chunks(

@@ -22,6 +22,7 @@ import numpy as np
 
 from streamrnn.step import flat
 from streamrnn.streams import Batch, Pipeline, Result
+from streamrnn.streams.commit import Commit
 from streamrnn_server import snapshots
 from streamrnn_server.compaction import Change, drop, turn, used_bytes
 from streamrnn_server.database import damaged
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 # A start must not take longer than 10 s. Folding the journal costs at most what the predictions
 # cost when they were made, and the rest goes to imports, the snapshot, and a slower hour.
 SNAPSHOT_S = 3.0
+LOG_BYTES = 256 << 20  # more is turned over before as much comes: a start reads all of it
+BRAKED_BYTES_S = 1e6  # that are taken at twice as many
+BRAKED_S = 1.0  # a commit waits at the most
 SLICE_BYTES = 8 << 20
 DROP_S = 10.0  # between looks for what is too old or too much
 
@@ -62,6 +66,9 @@ class Recorder:
         self._thread = ThreadPoolExecutor(1, "snapshot")
         self._written: Future[Any] | None = None
         self._spent_s = 0.0  # of the pipeline's, at the last snapshot
+        self._snapshot_at = 0  # bytes that were written then
+        self._brake = ThreadPoolExecutor(1, "brake")
+        self._log = (0, 0)  # bytes that the log had, and that were written then
         self._covered = 0  # row of the log: the newest snapshot knows of all up to it
         self._probe: Future[None] | None = None
         self._aging_thread = ThreadPoolExecutor(1, "aging")
@@ -69,7 +76,7 @@ class Recorder:
         self._dropped = -math.inf  # when it was last looked for, on time.monotonic()
         self._problem = ""  # why the journal is not compacted
         self._closing = Event()
-        pipeline.commit_by(journal.write, self.between, self._begin_anew)
+        pipeline.commit_by(self._write, self.between, self._begin_anew)
 
     def recover(self) -> Recovered:
         """Bring the past back, before anything is taken; may run in another thread."""
@@ -111,7 +118,10 @@ class Recorder:
             return
         if self._writer is not None:
             self._next_slice()
-        elif self.pipeline.spent_s - self._spent_s > SNAPSHOT_S:
+        elif (
+            self.pipeline.spent_s - self._spent_s > SNAPSHOT_S
+            or self.journal.written - self._snapshot_at > LOG_BYTES // 2
+        ):
             self._begin_snapshot()
 
     def beat(self) -> None:
@@ -127,6 +137,20 @@ class Recorder:
             self.between()
         if self._aging is None or self._aging.done():
             self._aging = self._aging_thread.submit(self._age)
+
+    def _write(self, commit: Commit) -> Future[None]:
+        """Write; the longer the log is, the longer it takes, so that it cannot grow for ever."""
+        size, before = self._log
+        excess = (size + self.journal.written - before) / LOG_BYTES - 1
+        if excess <= 0:
+            return self.journal.write(commit)
+        return self._brake.submit(self._write_slowly, commit, excess)
+
+    def _write_slowly(self, commit: Commit, excess: float) -> None:
+        before = self.journal.written
+        self.journal.write(commit).result()
+        size = self.journal.written - before
+        self._closing.wait(min(BRAKED_S, excess * size / BRAKED_BYTES_S))
 
     def _age(self) -> None:
         """What no start needs to fold any more becomes chunks; what is too old or too much goes."""
@@ -145,6 +169,10 @@ class Recorder:
             self._problem = str(error)
 
     def _drop(self) -> Iterator[Change]:
+        written = self.journal.written
+        with closing(self.journal.read()) as db:
+            (size,) = db.execute("SELECT coalesce(sum(length(body)), 0) FROM log").fetchone()
+        self._log = (size, written)
         if time.monotonic() - self._dropped > DROP_S:
             yield from drop(self.journal, self._covered, self.keep_days, self.keep_bytes)
             self._dropped = time.monotonic()
@@ -171,8 +199,8 @@ class Recorder:
         if self.journal.last > self._covered:
             self.snapshot()
         self._abandon()
-        self._thread.shutdown()
-        self._aging_thread.shutdown()
+        for thread in (self._thread, self._aging_thread, self._brake):
+            thread.shutdown()
         self.journal.close()
 
     def _begin_anew(self, key: str) -> None:
@@ -182,7 +210,7 @@ class Recorder:
     # --- snapshots --------------------------------------------------------------------------------
 
     def _begin_snapshot(self) -> None:
-        self._spent_s = self.pipeline.spent_s
+        self._spent_s, self._snapshot_at = self.pipeline.spent_s, self.journal.written
         try:
             self._writer = snapshots.Writer(self.journal.folder, self.journal.name)
         except OSError as error:

@@ -232,12 +232,15 @@ def _after(
         for id, group in groups.items():
             served_by[id] = number_of[group]
         gathered: dict[Group, list[tuple[Columns, NDArray[np.int64]]]] = {}
-        for *_, part in log(db, journal.kinds):
-            assert part.ids is not None
-            numbers = ends[part.ids] + repeats(part.ids)
-            new = numbers >= start[part.ids]
-            ends += np.bincount(part.ids, minlength=len(ends))
-            by = served_by[part.ids]
+        for batch in log(db, journal.kinds):
+            ids = batch.ids
+            ends_before, ends = ends, ends + np.bincount(ids, minlength=len(ends))
+            if (ends <= start)[ids].all():
+                continue
+            numbers = ends_before[ids] + repeats(ids)
+            by = served_by[ids]
+            new = numbers >= start[ids]
+            part = batch.read()
             for n in np.unique(by[new & (by >= 0)]).tolist():
                 parts = gathered.setdefault(distinct[n], [])
                 own = new & (by == n)

@@ -5,10 +5,12 @@ python -m tests.bench.soak month [--days 3] [--step gru]       300 sensors, a sa
 python -m tests.bench.soak steady [--seconds 120]              10 000 samples a second, by sockets
 python -m tests.bench.soak full                                as many as come, until long after the
                                                                journal has all that it may keep
+python -m tests.bench.soak backlog                             as many as come for two minutes, then
+                                                               a kill and a start
 python -m tests.bench.soak idle                                10 000 streams, most of them idle
 
 The sensors of a month have a daily cycle, a drift and noise, each its own. --write puts the tables
-of `month --days 30 --step detect`, `steady` and `full` into docs/journal.md.
+of `month --days 30 --step detect`, `steady`, `full` and `backlog` into docs/journal.md.
 """
 
 from __future__ import annotations
@@ -209,6 +211,41 @@ def full() -> list[str]:
         return printed(table(names, measured()))
 
 
+def backlog() -> list[str]:
+    """The table: more than can be turned over, and how long a start takes after it."""
+    names = (
+        *("step", "samples/s at first", "for good", "log, MB"),
+        *("killed, started again in s", "memory then, MB"),
+    )  # fmt: skip
+
+    def measured() -> Iterator[tuple[str, ...]]:
+        for step in ("GRU(32)", "Forecaster, 12 ahead"):
+            with tempfile.TemporaryDirectory() as folder:
+                with process(serve, step, folder, np.inf, np.inf) as server:
+                    url = server.recv()
+                    child = server_process(url)
+                    with process(send, url, float("inf"), 1000, 1000):
+                        counts = [_count(server)]
+                        for seconds in (10, 80, 30):
+                            time.sleep(seconds)
+                            counts.append(_count(server))
+                        child.kill()
+                with closing(opened_to_read(Path(folder, FILE))) as db:
+                    (log,) = db.execute("SELECT sum(length(body)) FROM log").fetchone()
+                begin = time.perf_counter()
+                with process(serve, step, folder, np.inf, np.inf) as server:
+                    url = server.recv()
+                    took = time.perf_counter() - begin
+                    memory = server_process(url).memory_info().rss / 1e6
+            first, last = (counts[1] - counts[0]) / 10, (counts[3] - counts[2]) / 30
+            yield (
+                step, f"{first:,.0f}", f"{last:,.0f}", f"{log / 1e6:.0f}", f"{took:.1f}",
+                f"{memory:.0f}",
+            )  # fmt: skip
+
+    return printed(table(names, measured()))
+
+
 def _filled(server: Connection, url: str) -> None:
     """As many samples as the rings hold: after that memory has no reason to grow."""
     with process(send, url, float("inf"), 4096, 1000):
@@ -248,7 +285,7 @@ def idle() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("case", nargs="?", choices=("month", "steady", "full", "idle"))
+    parser.add_argument("case", nargs="?", choices=("month", "steady", "full", "backlog", "idle"))
     parser.add_argument("--days", type=float, default=3.0)
     parser.add_argument("--step", choices=list(STEPS), default="gru")
     parser.add_argument("--seconds", type=float, default=120.0)
@@ -272,6 +309,10 @@ def main() -> None:
         lines = full()
         if given.write:
             into_docs("journal.md", f"{command} full --write", "\n".join(lines))
+    if given.case in (None, "backlog"):
+        lines = backlog()
+        if given.write:
+            into_docs("journal.md", f"{command} backlog --write", "\n".join(lines))
     if given.case in (None, "idle"):
         idle()
 

@@ -285,9 +285,9 @@ def samples(folder: Path) -> Iterator[tuple[str, float, list[float], bytes]]:
         for _, _, part in chunks(db, journal.kinds, id):
             for t, x, y in zip(part.t, part.x, part.y, strict=True):
                 yield key, float(t), x.tolist(), np.ascontiguousarray(y).tobytes()
-    for *_, part in log(db, journal.kinds):
-        assert part.ids is not None
-        for id, t, x, y in zip(part.ids, part.t, part.x, part.y, strict=True):
+    for batch in log(db, journal.kinds):
+        part = batch.read()
+        for id, t, x, y in zip(batch.ids, part.t, part.x, part.y, strict=True):
             yield keys[id], float(t), x.tolist(), np.ascontiguousarray(y).tobytes()
     db.close()
     journal.close()

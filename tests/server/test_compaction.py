@@ -49,8 +49,8 @@ def recorded(run):
             for _, _, part in chunks(db, run.journal.kinds, record.id):
                 found.setdefault(key, []).extend(both(part))
         keys = list(run.journal.streams)
-        for *_, part in log(db, run.journal.kinds):
-            for id, sample in zip(part.ids, both(part), strict=True):
+        for batch in log(db, run.journal.kinds):
+            for id, sample in zip(batch.ids, both(batch.read()), strict=True):
                 found.setdefault(keys[id], []).append(sample)
     return found
 
@@ -367,7 +367,7 @@ def test_what_comes_faster_than_it_is_turned_over_is_dropped_from_the_log(tmp_pa
     with closing(run.journal.read()) as db:
         left = [*log(db, run.journal.kinds)]
     assert left[0].seq == covered + 1  # a start needs the others
-    kept = sum(len(batch.samples.t) for batch in left)
+    kept = sum(len(batch.ids) for batch in left)
     run.die()
     run = Run(tmp_path)
     assert (run.recovered.folded, run.recovered.differing) == (kept, 0)

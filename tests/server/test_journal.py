@@ -151,7 +151,7 @@ def test_the_journal_holds_samples_and_predictions_in_order_of_arrival(tmp_path)
     run.take([("a", [4.0, float("nan")]), ("b", [8.0, 0.1])])
     run.take([("a", [8.0, 4.0])])
     with closing(run.journal.read()) as db:
-        parts = [part for *_, part in log(db, run.journal.kinds)]
+        parts = [batch.read() for batch in log(db, run.journal.kinds)]
     keys = list(run.journal.streams)
     assert [[keys[id] for id in part.ids] for part in parts] == [["a"], ["b"], ["a"]]
     assert np.concatenate([part.t for part in parts]).tolist() == [0.0, 1.0, 0.0]

@@ -101,6 +101,58 @@ def test_the_past_stands_still_while_it_is_read(run):
     assert len(read(run)) == 7
 
 
+def test_what_is_read_for_long_holds_up_nobody(run, monkeypatch):
+    """Chunks are joined and the log is turned over meanwhile; the write-ahead log begins anew."""
+    monkeypatch.setattr(compaction, "CHUNK", 64)
+    monkeypatch.setattr("streamrnn_server.history.PAGE", 2)
+    monkeypatch.setattr("streamrnn_server.journal.CHECKPOINT_BYTES", 1000)
+    keys = ("a", "b", "c")
+    for seed in range(6):
+        run.take(drawn(40, seed=seed, keys=keys))
+        turn(run)
+    run.take(drawn(60, seed=9, keys=keys))
+    with History(run.journal.folder) as past:
+        want = [bits(part) for part in past.samples()]
+    written_ahead = run.journal.path.with_name("journal.sqlite-wal")
+    sizes = []
+    with History(run.journal.folder) as past:
+        parts = past.samples()
+        found = [bits(next(parts))]
+        for seed in range(30):
+            run.take(drawn(300, seed=seed, keys=keys))
+            turn(run)
+            run.journal.checkpoint()
+            sizes.append(written_ahead.stat().st_size)
+        found += [bits(part) for part in parts]
+    assert sizes[-1] <= 2 * max(sizes[:3])
+    for key in keys:
+        one, other = ([of for of in all if of[0] == key] for all in (found, want))
+        for column in range(1, 4):
+            assert b"".join(of[column] for of in one) == b"".join(of[column] for of in other)
+        assert sum((of[4] for of in one), []) == sum((of[4] for of in other), [])
+
+
+@pytest.mark.parametrize("turned", [0, 2, 5])
+@pytest.mark.parametrize("most", [1, 7, 1000])
+def test_the_newest_are_the_last_of_all(run, monkeypatch, turned, most):
+    for name, least in (("MOVED", 1), ("PART_BYTES", 200)):
+        monkeypatch.setattr(compaction, name, least)
+    run.take(drawn(90, keys=("a", "b", "c")))
+    for change in islice(compaction.turn(run.journal, run.journal.last, Event()), turned):
+        run.journal.in_thread(change).result()
+    run.take(drawn(40, seed=1, keys=("a", "c")))
+    with History(run.journal.folder, ["a", "b"]) as past:
+        found = dict(past.newest(most))
+    assert found.keys() == {"a", "b"}
+    with History(run.journal.folder) as past:
+        for key, parts in found.items():
+            whole = [bits(part) for part in past.samples() if part.key == key]
+            numbers = sum((of[-1] for of in whole), [])
+            assert sum((part.numbers.tolist() for part in parts), []) == numbers[-most:]
+            y = b"".join(of[3] for of in whole)
+            assert y.endswith(b"".join(bits(part)[3] for part in parts))
+
+
 def bits(part):
     t, x, y, _ = part.samples
     columns = (np.ascontiguousarray(column).tobytes() for column in (t, x, y))

@@ -9,7 +9,7 @@ from threading import Event
 
 import numpy as np
 import pytest
-from streamrnn_server import compaction
+from streamrnn_server import compaction, recorder
 from streamrnn_server.database import JournalError
 from streamrnn_server.journal import chunks
 from streamrnn_server.snapshots import Writer
@@ -114,3 +114,52 @@ def test_a_damaged_journal_is_told_or_read(tmp_path, seed):
     else:
         run.die()
     Path(tmp_path / "lock").unlink()  # whatever happened, nobody holds it any more
+
+
+def test_commits_wait_the_longer_the_log_is(tmp_path, monkeypatch):
+    """Else it would grow for ever where more comes than can be turned over."""
+    monkeypatch.setattr(recorder, "LOG_BYTES", 2_000)
+    monkeypatch.setattr(recorder, "BRAKED_BYTES_S", 1e9)
+    run = Run(tmp_path, Rule("*", lambda channels: Leaky(1)))
+    waits = []
+    run.recorder._closing.wait = waits.append
+    samples = [("a", [0.5])]
+    while run.journal.written < 2_000:
+        run.take(samples)
+    assert not waits
+    for _ in range(50):
+        run.take(samples)
+    assert waits == sorted(waits) and 0 < waits[0] < waits[-1] < recorder.BRAKED_S
+    count = len(waits)
+    turn(run)
+    run.recorder._age()
+    run.take(samples)
+    assert len(waits) == count
+    assert run.journal.counts.tolist() == [run.pipeline.samples]
+    run.stop()
+
+
+def test_a_commit_that_waited_and_cannot_be_written_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(recorder, "LOG_BYTES", 1)
+    run = Run(tmp_path, Rule("*", lambda channels: Leaky(1)))
+    run.take([("a", [0.5])] * 50)
+    before = run.journal.counts.tolist()
+    with monkeypatch.context() as patch:
+        patch.setattr(run.journal, "_append", lambda *arguments: 1 / 0)
+        run.pipeline.take("a", [1.0])
+        run.pipeline.flush()
+    assert "division" in run.pipeline.halted
+    run.pipeline.resume()
+    assert run.take([("a", [0.5])])
+    assert run.journal.counts[0] == before[0] + 1
+    run.stop()
+
+
+def test_a_snapshot_follows_what_was_written_too(tmp_path, monkeypatch):
+    """A start reads all that came after it, however quickly that was predicted."""
+    monkeypatch.setattr(recorder, "LOG_BYTES", 4000)
+    run = Run(tmp_path, Rule("*", lambda channels: Leaky(1)))
+    run.take([("a", [0.5])] * 200)
+    run.take([("a", [0.5])] * 20)
+    assert [*tmp_path.glob("snapshot-*")]
+    run.stop()
