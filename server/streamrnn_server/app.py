@@ -220,7 +220,7 @@ class Server:
             self.sources.append(source)
             source.on_refused(self.pipeline.refuse)
             source.taker = self.pipeline
-            source.sink(self._take_batch)
+            source.sink(partial(self._take_batch, again=source.again))
             source.start()
         # What was imported and compiled stays. To look through it all again and again took the
         # garbage collector 50 to 90 ms each time, for which every sample waited.
@@ -249,14 +249,19 @@ class Server:
             self.hub.remember(before, result)
             self.sinks.remember(before, result)
 
-    async def _take_batch(self, batch: Batch) -> None:
-        """What a source brings. It waits while nothing is taken, as a file can."""
-        while self.pipeline.halted or self.pipeline.full:
-            if self.pipeline.halted:
-                await asyncio.sleep(SURVEY_S)
-            else:
-                await self.pipeline.settled()
-        self.pipeline.take_batch(batch)
+    async def _take_batch(self, batch: Batch, *, again: bool) -> None:
+        """What a source brings. It waits while nothing is taken, as a file can, and until all of it
+        is durable; what is given up is taken once more, unless it comes `again` by itself.
+        """
+        while True:
+            while self.pipeline.halted or self.pipeline.full:
+                if self.pipeline.halted:
+                    await asyncio.sleep(SURVEY_S)
+                else:
+                    await self.pipeline.settled()
+            self.pipeline.take_batch(batch)
+            if again or not await self.pipeline.settled():
+                return
 
     async def _beats(self) -> None:
         """What happens by the clock."""

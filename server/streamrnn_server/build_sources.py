@@ -58,16 +58,16 @@ def source(
             if table.speed is not None and table.rate_hz is not None:
                 raise Wrong(place, "expected speed or rate_hz, got both")
             _served(f"{place}.key", table.key, rules)
-            return partial(replay, **options)
+            return partial(replay, future_s=limits.future_s, **options)
         case FollowSource():
             options["path"] = path = folder / table.path
             if not path.parent.is_dir():
                 raise Wrong(f"{place}.path", f"there is no folder {path.parent}")
             _served(f"{place}.key", table.key, rules)
-            return partial(follow, **options)
+            return partial(follow, future_s=limits.future_s, **options)
         case StdinSource():
             _served(f"{place}.key", table.key, rules)
-            return partial(stdin, **options)
+            return partial(stdin, future_s=limits.future_s, **options)
         case HostSource():
             _served(f"{place}.prefix", f"{table.prefix}cpu", rules)
             return partial(host, **options)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from streamrnn.streams.batch import Batch, checked_row, checked_time, made_up, names_of
+from streamrnn.streams.batch import DAY_S, Batch, checked_row, checked_time, made_up, names_of
 from streamrnn.streams.refused import Refused, shown
 from streamrnn.streams.times import (
     MISSING,
@@ -65,6 +65,7 @@ class Lines:
               holds dates, or is called like a time and holds seconds of our days; else none
     channels  the columns to read, in order; None: all with a name but time and stream
     refuse    is told what is wrong with a line
+    future_s  a line whose time is so far ahead of now is refused
 
     >>> lines = Lines("pump.csv", "pump", refuse=print)
     >>> list(lines.rows([b"t,temp,load", b"10,21.5,", b"20,hot,1"]))
@@ -80,12 +81,14 @@ class Lines:
         time: str | None = None,
         channels: Sequence[str] | None = None,
         refuse: Callable[[Refused], object],
+        future_s: float = DAY_S,
     ) -> None:
         self.name = name
         self.key = key
         self.time = time
         self.channels = None if channels is None else tuple(channels)
         self.refuse = refuse
+        self.future_s = future_s
         self.number = 0
         self._parse: Parse | None = None
         self._times = TimeByValue(channels or ())  # of records
@@ -111,7 +114,7 @@ class Lines:
                     continue
                 assert self._parse is not None
                 row = self._parse(where, text, now)
-            except (Refused, UnicodeDecodeError, csv.Error) as error:
+            except (Refused, UnicodeDecodeError, csv.Error, RecursionError) as error:
                 refused = _refused(where, error)
                 if self._parse is None:  # without its header the rest means nothing
                     raise refused from None
@@ -158,9 +161,9 @@ class Lines:
             self._times.judge(where, record, now)
             time = self._times.name
             t = record.pop(time, None) if time else None
-            seconds = None if t is None else self._times.seconds(where, t, now)
+            seconds = None if t is None else self._times.seconds(where, t, now, self.future_s)
         elif (t := record.pop(time, None)) is not None:
-            seconds = checked_time(where, t, now)
+            seconds = checked_time(where, t, now, self.future_s)
         if record.keys() == {"value"}:
             record["x"] = [record["value"]]
         if isinstance(record.get("x"), list):
@@ -179,6 +182,7 @@ class _Columns:
         self, lines: Lines, where: str, names: list[str], named: bool, delimiter: str
     ) -> None:
         self.key = lines.key
+        self.future_s = lines.future_s
         self.names = names
         self.named = named
         self.delimiter = delimiter
@@ -211,7 +215,7 @@ class _Columns:
         t = None
         if self.time is not None:
             seconds = checked_time if self.times is None else self.times.seconds
-            t = seconds(where, cells[self.time], now)
+            t = seconds(where, cells[self.time], now, self.future_s)
         key = self.key if self.stream is None else cells[self.stream].strip()
         values = checked_row(where, x, self.channels)
         return Row(key, t, values, self.channels if self.named else None)
@@ -261,9 +265,13 @@ def _values(
         raise Refused("value", where, f"{error}; {to_say(name)}") from None
 
 
-def _refused(where: str, error: Refused | UnicodeDecodeError | csv.Error) -> Refused:
+def _refused(
+    where: str, error: Refused | UnicodeDecodeError | csv.Error | RecursionError
+) -> Refused:
     if isinstance(error, Refused):
         return error
+    if isinstance(error, RecursionError):  # of what looks into a value
+        return Refused("json", where, "expected one JSON object, got one that is nested too deeply")
     if isinstance(error, UnicodeDecodeError):
         return Refused("line", where, f"expected UTF-8 text: {error.reason}")
     return Refused("line", where, f"expected cells of CSV: {error}")

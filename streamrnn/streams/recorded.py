@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 from streamz import Stream
 
-from streamrnn.streams.batch import Batch
+from streamrnn.streams.batch import DAY_S, Batch
 from streamrnn.streams.lines import Lines, Row
+from streamrnn.streams.places import digest, name_of
 from streamrnn.streams.refused import Refused
 from streamrnn.streams.sources import Source, paced
 from streamrnn.streams.times import TIMES
@@ -25,6 +26,9 @@ class replay(Source):
     loop      begin again at the end; event times go on growing
     key       the stream of samples that name none; default: the file's name without ending
     time      the column of event times; channels  the columns of values (lines.py has the defaults)
+    future_s  rows whose time is so far ahead of now are refused
+
+    With a taker that has a journal it goes on after the last row that is in there.
 
     >>> import math, queue
     >>> from streamz import Stream
@@ -49,6 +53,7 @@ class replay(Source):
         key: str | None = None,
         time: str | None = None,
         channels: Sequence[str] | None = None,
+        future_s: float = DAY_S,
         **kwargs: Any,
     ) -> None:
         if speed is not None and rate_hz is not None:
@@ -59,7 +64,7 @@ class replay(Source):
         self.path = Path(path)
         self.speed = 1.0 if speed is None else speed
         self.rate_hz = rate_hz
-        self.again = loop
+        self.looped = loop
         super().__init__(f"replay {self.path.name}", **kwargs)
         self._lines = Lines(
             str(self.path),
@@ -67,14 +72,28 @@ class replay(Source):
             time=time,
             channels=channels,
             refuse=self._refusals.add,
+            future_s=future_s,
         )
+        self._mark = name_of("played", self.path, key, channels)
 
     def batches(self) -> AsyncGenerator[Batch, None]:
-        return paced(self._timed())
+        try:
+            with self.path.open("rb") as file:
+                content = digest(b"".join(islice(file, 2)))  # a file may grow
+        except FileNotFoundError as error:
+            raise Refused("file", str(self.path), f"cannot be read: {error.strerror}") from None
+        same = self.marked(f"{self._mark} is") == content
+        done = self.marked(self._mark) if same else 0
+        return paced(
+            self._timed(done),
+            lambda count: {self._mark: done + count, f"{self._mark} is": content},
+        )
 
-    def _timed(self) -> Iterator[tuple[float, Row] | None]:
-        """Rows with the seconds after the start at which they are due."""
+    def _timed(self, done: int) -> Iterator[tuple[float, Row] | None]:
+        """Rows after the first `done` with the seconds after the start at which they are due."""
         count, begin, shift = 0, None, 0.0
+        if done:
+            self.detail = f"goes on after {done} rows"
         while True:
             before, times = count, Span()
             for row in self._rows():
@@ -84,17 +103,23 @@ class replay(Source):
                 if row.t is not None:
                     times.add(row.t)
                     row = row._replace(t=row.t + shift)
-                    begin = row.t if begin is None else begin
-                yield self._due(count, row.t, begin), row
                 count += 1
-            if count == before:
+                if count > done:
+                    begin = row.t if begin is None else begin
+                    yield self._due(count - done - 1, row.t, begin), row
+            lap = count - before
+            if not lap:
                 error = "expected samples, found none that can be read"
                 if self._refusals.last is not None:
                     error += f"; last: {self._refusals.last.error}"
                 raise Refused("file", str(self.path), error)
-            if not self.again:
+            if not self.looped:
+                if count <= done:
+                    self.detail = "all of it has been played"
                 return
-            shift += times.lap
+            skipped = max(0, done - count) // lap
+            count += skipped * lap
+            shift += (1 + skipped) * times.lap
 
     def _rows(self) -> Iterator[Row | None]:
         """The rows of the file; None now and then, even where there are bad lines only."""
@@ -144,6 +169,8 @@ class text(Source):
     paths       files in order; one that cannot be read is counted and left out
     vocabulary  its encode(text) gives the numbers (streamrnn.vocabulary.Vocabulary)
     loop        begin again after the last file
+
+    With a taker that has a journal it goes on after the last token that is in there.
     """
 
     def __init__(
@@ -162,13 +189,20 @@ class text(Source):
         self.vocabulary = vocabulary
         self.rate_hz = rate_hz
         self.key = key
-        self.again = loop
+        self.looped = loop
         super().__init__(f"text {key}", **kwargs)
 
     def batches(self) -> AsyncGenerator[Batch, None]:
-        return paced(self._timed())
+        content = digest(
+            "\n".join(f"{path.absolute()} {_size(path)}" for path in self.paths).encode()
+        )
+        name = f"read {self.key}"
+        same = self.marked(f"{name} is") == content
+        done = self.marked(name) if same else 0
+        return paced(self._timed(done), lambda count: {name: done + count, f"{name} is": content})
 
-    def _timed(self) -> Iterator[tuple[float, Row]]:
+    def _timed(self, done: int) -> Iterator[tuple[float, Row]]:
+        """Tokens after the first `done` with the seconds after the start at which they are due."""
         count = 0
         while True:
             before = count
@@ -180,9 +214,20 @@ class text(Source):
                     continue
                 self.detail = path.name
                 for token in tokens:
-                    yield count / self.rate_hz, Row(self.key, None, (token,), ("token",))
                     count += 1
-            if count == before:
+                    if count > done:
+                        due = (count - done - 1) / self.rate_hz
+                        yield due, Row(self.key, None, (token,), ("token",))
+            lap = count - before
+            if not lap:
                 raise Refused("file", str(self.name), "expected text, found none that can be read")
-            if not self.again:
+            if not self.looped:
                 return
+            count += max(0, done - count) // lap * lap
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -13,6 +13,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
+from itertools import chain, repeat
 from typing import Any, Literal, Protocol
 
 import streamz
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 
 BATCH_ROWS = 4096
 TICK_S = 0.01  # rows that are due within it leave together
+RESTART_S = (1.0, 5.0, 30.0, 60.0)  # after an error that nobody expected; then the last again
+
+Marks = Mapping[str, int]
 
 
 class Taker(Protocol):
@@ -52,6 +56,7 @@ class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
     state   "waiting" for its data, "running", "ended", or "failed"
     detail  why, in words; "" when there is nothing to say
     taker   where its batches end, for a source that has to know what became of them
+    again   what was taken and given up comes again, from where it comes from
     figures of its own, by name
     """
 
@@ -59,9 +64,11 @@ class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
     detail = ""
     stopped: bool
     taker: Taker | None = None
+    again = False
 
     def __init__(self, name: str, *, start: bool = False, **kwargs: Any) -> None:
         self._refusals = Refusals()
+        self._marks: dict[str, int] = {}  # of all that was emitted since the start
         self._task: asyncio.Task[Any] | None = None
         if kwargs.get("asynchronous"):
             # Without it streamz 0.6.6 takes a thread all the same (Stream.__init__, at its end).
@@ -82,13 +89,21 @@ class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
         self._refusals.on_refused(callback)
 
     def batches(self) -> AsyncGenerator[Batch, None]:
-        """What to emit, and when."""
+        """What to emit, and when; begun again after an error that nobody expected."""
         raise NotImplementedError
+
+    def marked(self, name: str) -> int:
+        """The last mark of that name that came with a batch, 0 if there is none.
+
+        With a taker that makes things durable, over restarts of the program too.
+        """
+        return self._marks.get(name, 0) if self.taker is None else self.taker.marked(name)
 
     def start(self) -> None:
         """Begin, or begin anew; does nothing while running."""
         if self.stopped:
             self.state, self.detail = "waiting", ""
+            self._marks.clear()
         super().start()
 
     def stop(self) -> None:
@@ -106,29 +121,42 @@ class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
             self.state, self.detail = "ended", "stopped"
             return
         self._task = asyncio.current_task()
-        self.state, self.detail = "running", ""
         try:
-            async with aclosing(self.batches()) as batches:
-                async for batch in batches:
-                    await self._send(batch)
+            for wait_s in chain(RESTART_S, repeat(RESTART_S[-1])):
+                self.state, self.detail = "running", ""
+                if await self._whole():
+                    break
+                self.detail += f"; begins again in {wait_s:g} s"
+                await asyncio.sleep(wait_s)
         except asyncio.CancelledError:
             # The end of the task, so nobody else needs to hear of it; start() may have come since.
             self.state, self.detail = "ended", "stopped"
             return
-        except (Refused, OSError) as error:
+        self.stopped = True
+
+    async def _whole(self) -> bool:
+        """Emit all there is; False if an error ended it that may not come again."""
+        try:
+            async with aclosing(self.batches()) as batches:
+                async for batch in batches:
+                    await self._send(batch)
+        except Refused as error:
             self._fail(str(error))
         except Exception as error:
             log.exception("source %s", self.name)
-            self._fail(f"{type(error).__name__}: {error}")
+            own = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+            self._fail(f"{own}{error}")
+            return False
         else:
             self.state = "ended"
-        self.stopped = True
+        return True
 
     def _fail(self, why: str) -> None:
         self.state, self.detail = "failed", why
         log.error("source %s failed: %s", self.name, why)
 
     async def _send(self, batch: Batch) -> None:
+        self._marks |= batch.marks
         try:
             await asyncio.gather(*self._emit(batch))
         except Exception as error:
@@ -137,15 +165,20 @@ class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
             self._refusals.add(failed(where, error, count, "a node failed with "))
 
 
-async def paced(rows: Iterable[tuple[float, Row] | None]) -> AsyncGenerator[Batch, None]:
+async def paced(
+    rows: Iterable[tuple[float, Row] | None], marks: Callable[[int], Marks] = lambda count: {}
+) -> AsyncGenerator[Batch, None]:
     """Rows as batches when they are due; given with the seconds after the start, in order.
 
     Who is more than a second late, because the machine slept or cannot keep up, goes on from there.
-    None among the rows: others may have their turn.
+    None among the rows: others may have their turn. marks(count) go with a batch, the last row of
+    which is the count-th.
     """
+    count = 0
     async for bunch in _bunches(rows):
         for batch in batches(bunch):
-            yield batch
+            count += len(batch.keys)
+            yield batch._replace(marks=marks(count))
 
 
 async def _bunches(rows: Iterable[tuple[float, Row] | None]) -> AsyncIterator[list[Row]]:

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from functools import lru_cache
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,6 +21,7 @@ from streamz import Stream
 from streamrnn.streams.batch import DAY_S, Batch
 from streamrnn.streams.broker import Broker, Link
 from streamrnn.streams.lines import Row
+from streamrnn.streams.places import digest
 from streamrnn.streams.refused import Refused, shown
 from streamrnn.streams.sources import BATCH_ROWS, Source
 from streamrnn.streams.topics import Topic
@@ -73,6 +73,8 @@ class mqtt(Source):
     repeated  that had been taken before
     ignored   that the broker had kept from before, where nobody asks for them
     """
+
+    again = True
 
     def __init__(
         self,
@@ -299,13 +301,13 @@ class _Chunk:
 
     def _kept(self, message: "MQTTMessage", topic: str, marks: dict[str, int]) -> bool:
         """Whether this is what the broker keeps of a topic, and known already."""
-        name, number = f"{self._source._mark} kept {topic}", _digest(bytes(message.payload))
+        name, number = f"{self._source._mark} kept {topic}", digest(bytes(message.payload))
         marks[name] = number
         return message.retain and self._marked(name) == number
 
     def _digest(self, message: "MQTTMessage", topic: str) -> int:
         session = self._marked(f"{self._source._mark} session")
-        return _digest(f"{session} {message.mid} {topic} ".encode() + message.payload)
+        return digest(f"{session} {message.mid} {topic} ".encode() + message.payload)
 
     def _note(self, channels: tuple[str, ...], marks: Mapping[str, int]) -> None:
         self._marks.setdefault(channels, {}).update(marks)
@@ -315,10 +317,6 @@ class _Chunk:
         if name in self._new:
             return self._new[name]
         return 0 if self._source.taker is None else self._source.taker.marked(name)
-
-
-def _digest(content: bytes) -> int:
-    return int.from_bytes(blake2b(content, digest_size=8).digest(), "big") >> 1  # SQLite has signs
 
 
 def _utf8(message: "MQTTMessage") -> str:

@@ -5,39 +5,60 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from functools import partial
+from itertools import accumulate
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from streamz import Stream
 
-from streamrnn.streams.batch import Batch
+from streamrnn.streams.batch import DAY_S, Batch
 from streamrnn.streams.lines import Lines, batches
+from streamrnn.streams.places import Place, Places, name_of
 from streamrnn.streams.refused import Refused
-from streamrnn.streams.sources import BATCH_ROWS, Source
+from streamrnn.streams.sources import BATCH_ROWS, Marks, Source
 
 CHUNK_BYTES = 1 << 16
 LINE_BYTES = 1 << 20  # a longer one is no sample, and would fill the memory
 
 
 class Splitter:
-    """Bytes in, whole lines out; the last, unfinished one waits for its end."""
+    """Bytes in, whole lines out; the last, unfinished one waits for its end.
 
-    def __init__(self, lines: Lines) -> None:
+    marks   what goes with a batch whose last line ends at a place of the file
+    at      where the first byte is
+    """
+
+    def __init__(
+        self, lines: Lines, marks: Callable[[Place], Marks] = lambda place: {}, at: int = 0
+    ) -> None:
         self._lines = lines
+        self._marks = marks
+        self._at = at  # where the rest begins
         self._rest = b""
         self._too_long = False  # leaving out all until the next line
 
     def feed(self, chunk: bytes) -> Iterator[Batch]:
         if self._too_long:
-            _, end, chunk = chunk.partition(b"\n")
+            left_out, end, chunk = chunk.partition(b"\n")
+            self._at += len(left_out) + len(end)
             self._too_long = not end
         *whole, self._rest = (self._rest + chunk).split(b"\n")
-        rows = list(self._lines.rows(whole))
+        ends = [*accumulate((len(line) + 1 for line in whole), initial=self._at)]
+        self._at = ends[-1]
+        before = self._lines.number
+        rows = [(row, self._lines.number) for row in self._lines.rows(whole)]
         for start in range(0, len(rows), BATCH_ROWS):
-            yield from batches(rows[start : start + BATCH_ROWS])
+            part = rows[start : start + BATCH_ROWS]
+            count = 0
+            for batch in batches([row for row, _ in part]):
+                count += len(batch.keys)
+                line = part[count - 1][1]
+                yield batch._replace(marks=self._marks(Place(ends[line - before], line)))
         if len(self._rest) > LINE_BYTES:
+            self._at += len(self._rest)
             self._rest, self._too_long = b"", True
             self._lines.number += 1
             error = f"expected at most {LINE_BYTES} bytes; this line is left out"
@@ -50,7 +71,8 @@ class Splitter:
             list(self._lines.rows([head]))
             self._lines.number -= 1
         self._lines.number += chunk.count(b"\n")
-        self._rest = (self._rest + chunk).rpartition(b"\n")[2]
+        left_out, end, self._rest = (self._rest + chunk).rpartition(b"\n")
+        self._at += len(left_out) + len(end)
 
     def finish(self) -> Iterator[Batch]:
         """The file has ended: what waits is a line too."""
@@ -68,7 +90,10 @@ class follow(Source):
 
     from_end  leave out what is there at the start
     poll_s    seconds between looks at the file
-    key, time, channels   as for replay
+    key, time, channels, future_s   as for replay
+
+    With a taker that has a journal it goes on after the last line that is in there, whatever
+    `from_end` says; what was appended before the file was replaced, while nobody looked, is gone.
     """
 
     def __init__(
@@ -80,6 +105,7 @@ class follow(Source):
         key: str | None = None,
         time: str | None = None,
         channels: Sequence[str] | None = None,
+        future_s: float = DAY_S,
         **kwargs: Any,
     ) -> None:
         if not poll_s > 0:
@@ -94,7 +120,9 @@ class follow(Source):
             time=time,
             channels=channels,
             refuse=self._refusals.add,
+            future_s=future_s,
         )
+        self._places = Places(name_of("followed", self.path, key, channels))
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
         skip = self.from_end
@@ -102,8 +130,10 @@ class follow(Source):
             skip = not await self._come() and skip
             with self.path.open("rb", buffering=0) as file:
                 self.state, self.detail = "running", ""
-                self._lines.restart()
-                splitter = Splitter(self._lines)
+                marks = partial(self._places.marks, file)
+                place = self._go_on(file)
+                skip = skip and not place
+                splitter = Splitter(self._lines, marks, place)
                 replaced = False
                 while True:
                     chunk = file.read(CHUNK_BYTES)
@@ -117,7 +147,7 @@ class follow(Source):
                     elif self._truncated(file.fileno(), file.tell()):
                         file.seek(0)
                         self._lines.restart()
-                        splitter = Splitter(self._lines)
+                        splitter = Splitter(self._lines, marks)
                     else:
                         skip = False
                         # Look once more after that: the writer may have added its last lines.
@@ -125,6 +155,17 @@ class follow(Source):
                     await asyncio.sleep(0.0 if chunk or replaced else self.poll_s)
                 for batch in splitter.finish():
                     yield batch
+
+    def _go_on(self, file: IO[bytes]) -> int:
+        """Go where the file was read up to; where that is."""
+        self._lines.restart()
+        known = self._places.known(file, self.marked)
+        if known is None:
+            return 0
+        list(self._lines.rows([file.readline(LINE_BYTES)]))  # the header, or one that was read
+        file.seek(known.at)
+        self._lines.number = known.line
+        return known.at
 
     async def _come(self) -> bool:
         """Whether the file had to be waited for."""
@@ -156,7 +197,7 @@ class stdin(Source):
     """Lines of CSV or NDJSON (lines.py) from standard input, until it is closed.
 
     fd   another file descriptor to read instead
-    key, time, channels   as for replay
+    key, time, channels, future_s   as for replay
     """
 
     def __init__(
@@ -166,11 +207,19 @@ class stdin(Source):
         key: str = "stdin",
         time: str | None = None,
         channels: Sequence[str] | None = None,
+        future_s: float = DAY_S,
         **kwargs: Any,
     ) -> None:
         self.fd = fd
         super().__init__("stdin", **kwargs)
-        self._lines = Lines("stdin", key, time=time, channels=channels, refuse=self._refusals.add)
+        self._lines = Lines(
+            "stdin",
+            key,
+            time=time,
+            channels=channels,
+            refuse=self._refusals.add,
+            future_s=future_s,
+        )
         self._splitter = Splitter(self._lines)
         self._chunks: asyncio.Queue[bytes] = asyncio.Queue()
         self._room = threading.Semaphore(8)  # chunks read ahead

@@ -66,10 +66,10 @@ class TimeByValue:
         self._called += called
         self._judged |= new.keys()
 
-    def seconds(self, where: str, value: object, now: float) -> float:
+    def seconds(self, where: str, value: object, now: float, future_s: float) -> float:
         """The time of a sample. Raises Refused."""
         try:
-            return checked_time(where, value, now)  # type: ignore[arg-type]  # it looks itself
+            return checked_time(where, value, now, future_s)  # type: ignore[arg-type]  # it looks itself
         except Refused as refused:
             why = f"{self.name} is taken for the time, as its first value was one"
             error = str(refused).removeprefix(f"{where}: ")

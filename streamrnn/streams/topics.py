@@ -48,6 +48,15 @@ class Topic:
         self, topic: str, payload: bytes, now: float, future_s: float = DAY_S
     ) -> tuple[Row, int | None]:
         """The sample of a message, and its id. Raises Refused."""
+        try:
+            return self._read(topic, payload, now, future_s)
+        except RecursionError:  # of what looks into what could just be decoded
+            text = "expected a number or a JSON object, got one that is nested too deeply"
+            raise Refused("json", f"mqtt {topic}", text) from None
+
+    def _read(
+        self, topic: str, payload: bytes, now: float, future_s: float
+    ) -> tuple[Row, int | None]:
         where = f"mqtt {topic}"
         try:
             record = msgspec.json.decode(payload)

@@ -242,20 +242,27 @@ def test_a_node_that_raises_does_not_stop_the_source():
     run(main())
 
 
-def test_a_source_whose_own_code_raises_has_failed(caplog):
+def test_a_source_whose_own_code_raises_has_failed_and_begins_again(caplog):
     class Broken(Source):
+        begins = []
+
         async def batches(self):
-            raise RuntimeError("boom")
-            yield
+            self.begins.append(asyncio.get_running_loop().time())
+            if len(self.begins) < 5:
+                raise RuntimeError("boom")
+            yield Batch(["a"], np.zeros(1), np.ones((1, 1)))
 
     async def main():
         source = Broken("broken", asynchronous=True)
         source.start()
+        await until(lambda: source.state == "failed")
+        assert source.detail == "RuntimeError: boom; begins again in 1 s"
         await until(lambda: source.stopped)
         return source
 
     source = run(main())
-    assert (source.state, source.detail) == ("failed", "RuntimeError: boom")
+    assert (source.state, source.detail) == ("ended", "")
+    assert np.diff(source.begins) == pytest.approx([1, 5, 30, 60])
     assert "source broken failed: RuntimeError: boom" in caplog.messages
 
 

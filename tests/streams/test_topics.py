@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamrnn.streams import Broker, Pipeline, Refused, Rule, Topic, mqtt
+from streamrnn.streams.lines import Lines
 from streamrnn.streams.subscribed import Connected, Received, Unacknowledged, _Chunk, _Room
 from tests.leaky import Leaky
 
@@ -198,3 +199,29 @@ def test_messages_wait_for_room_and_the_largest_finds_it_too(monkeypatch):
 def test_of_two_meanings_the_first_counts():
     source = mqtt(Broker("nowhere"), [Topic("a/+"), Topic("#", key="rest"), Topic("a/b")])
     assert [source._topic_of(name) for name in ("a/b", "b")] == [source.topics[0], source.topics[1]]
+
+
+@pytest.mark.parametrize("inside", ["{}", "1"])
+def test_an_object_of_whatever_depth_is_read_or_refused(inside):
+    """What can just be decoded may be too deep for what looks into it."""
+    whole = [Topic("t"), Topic("t", fields={"temp": "a"}), Topic("t", channel="{0}")]
+    refused = set()
+    for depth in range(1, 1100, 3):
+        payload = '{"a":' * depth + inside + "}" * depth
+        for topic in whole:
+            try:
+                topic.read("t", payload.encode(), 1e9)
+            except Refused as error:
+                refused.add(error.kind)
+    assert "json" in refused
+
+
+def test_a_line_of_whatever_depth_is_read_or_refused():
+    refused = []
+    lines = Lines("f", "f", refuse=refused.append)
+    [
+        *lines.rows(
+            [b'{"x":' + b"[" * depth + b"1" + b"]" * depth + b"}" for depth in range(1, 1100, 3)]
+        )
+    ]
+    assert len(refused) == len(range(1, 1100, 3)) - 1
