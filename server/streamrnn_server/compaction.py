@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrnn.streams.marks import SENDER, SENDERS
+from streamrnn.streams.marks import MOST, SENDER
 from streamrnn_server import columns
 from streamrnn_server.columns import Columns
 from streamrnn_server.journal import TURNED, Journal, Kind, Logged, decoded, log
@@ -38,10 +38,9 @@ LEFT_BYTES = 1 << 20  # of rows that leave the log in one
 RESTED_S = 1e-3  # the shortest rest
 PACKED = 512  # a chunk of fewer samples is about to grow, and not packed before
 DROPPED = 8  # chunks that are deleted in one
-LABELS = 1000  # that are deleted in one
+LABELS = 1000  # that are deleted in one, or events
 FREED = 128  # pages that are given back to the disk in one
 SPARE = 1024  # free pages that are kept beside a quarter of all: some will be used again soon
-DAY_S = 86_400.0
 
 Change = Callable[[sqlite3.Connection], None]
 
@@ -64,21 +63,23 @@ UPDATE streams SET left_log = {} json_extract(moved.value, '$[1]') FROM json_eac
 WHERE streams.id = json_extract(moved.value, '$[0]')
 """
 
-# Those that came before the oldest sample of their stream that is still there.
-_FORGOTTEN_LABELS = """
-SELECT id FROM labels WHERE number < coalesce(
-    (SELECT min(first) FROM chunks WHERE chunks.stream = labels.stream),
-    (SELECT left_log FROM streams WHERE streams.id = labels.stream))
+# What was before the oldest sample of its stream that is still there.
+_FORGOTTEN = """
+SELECT rowid FROM {0} WHERE number < coalesce(
+    (SELECT min(first) FROM chunks WHERE chunks.stream = {0}.stream),
+    (SELECT left_log FROM streams WHERE streams.id = {0}.stream))
 """
 
 _OLDEST_LATE = (
     "SELECT rowid, length(key) + length(channels) + length(x) + 32 FROM late ORDER BY rowid LIMIT ?"
 )
 
-# The names of all but the newest SENDERS.
-_SILENT_SENDERS = (
-    f"SELECT name FROM marks WHERE name GLOB '{SENDER}*' ORDER BY used DESC LIMIT -1 OFFSET ?"
-)
+# The names of all but the newest so many of a kind.
+_SILENT = "SELECT name FROM marks WHERE {} ORDER BY used DESC LIMIT -1 OFFSET {}"
+_KINDS = {
+    SENDER: f"name GLOB '{SENDER}*'",
+    "topic": "name GLOB 'mqtt * id *' OR name GLOB 'mqtt * kept *'",
+}
 
 
 class Part(NamedTuple):
@@ -166,14 +167,13 @@ def turn(
             yield from between()
 
 
-def drop(journal: Journal, boundary: int, keep_days: float, keep_bytes: float) -> Iterator[Change]:
-    """What deletes chunks that are too old, and the oldest as long as all is too large, with what
-    is known of them; then gives free pages back to the disk. As `turn`, one after the other.
+def drop(journal: Journal, boundary: int, limit: float, keep_bytes: float) -> Iterator[Change]:
+    """What deletes chunks that arrived before `limit`, and the oldest as long as all is too large,
+    with what is known of them; then gives free pages back to the disk. As `turn`, one by one.
 
     Of the log, up to row `boundary`, what is too large goes too, once there are no more chunks:
     more may come for long than can be turned over.
     """
-    limit = time.time() - keep_days * DAY_S
     with closing(journal.read()) as db:
         excess, dropped = used_bytes(db) - keep_bytes, 0
         while excess > dropped and (rows := db.execute(_OLDEST_LATE, (LABELS,)).fetchall()):
@@ -185,11 +185,12 @@ def drop(journal: Journal, boundary: int, keep_days: float, keep_bytes: float) -
         while excess > dropped and (size := (oldest := _oldest_of_log(db, journal, boundary)).size):
             dropped += size
             yield partial(_drop_log, oldest)
-        labels = [id for (id,) in db.execute(_FORGOTTEN_LABELS)] if dropped else []
-        for at in range(0, len(labels), LABELS):
-            yield partial(_delete, "labels", labels[at : at + LABELS])
+        for table in ("labels", "events") if dropped else ():
+            rowids = [rowid for (rowid,) in db.execute(_FORGOTTEN.format(table))]
+            for at in range(0, len(rowids), LABELS):
+                yield partial(_delete, table, rowids[at : at + LABELS])
         late = db.execute("SELECT 1 FROM late WHERE arrived < ? LIMIT 1", (limit,)).fetchone()
-        if late or db.execute(_SILENT_SENDERS, (SENDERS,)).fetchone():
+        if late or any(db.execute(names).fetchone() for names in _silent()):
             yield partial(_forget, limit)
         while _has_spare_pages(db):
             yield _give_back
@@ -233,9 +234,14 @@ def _delete(table: str, rowids: list[int], db: sqlite3.Connection) -> None:
 
 
 def _forget(limit: float, db: sqlite3.Connection) -> None:
-    """Samples that came too late, before `limit`, and senders that have been silent for long."""
+    """Samples that came too late, before `limit`, and who has been silent for long."""
     db.execute("DELETE FROM late WHERE arrived < ?", (limit,))
-    db.execute(f"DELETE FROM marks WHERE name IN ({_SILENT_SENDERS})", (SENDERS,))
+    for names in _silent():
+        db.execute(f"DELETE FROM marks WHERE name IN ({names})")
+
+
+def _silent() -> Iterator[str]:
+    return (_SILENT.format(_KINDS[kind], most) for kind, most in MOST.items())
 
 
 def _has_spare_pages(db: sqlite3.Connection) -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 VERSION = 6
@@ -87,6 +90,18 @@ def damaged(path: Path, error: Exception) -> JournalError:
     return JournalError(
         f"{path} cannot be read: {error}; `streamrnn restore BACKUP FOLDER` makes one of a backup"
     )
+
+
+@contextmanager
+def told_if_damaged(path: Path) -> Iterator[None]:
+    """Around what reads a journal, and nothing else: damage shows in many ways.
+
+    Raises JournalError.
+    """
+    try:
+        yield
+    except (sqlite3.Error, zlib.error, ValueError, LookupError, TypeError) as error:
+        raise damaged(path, error) from None
 
 
 def opened(path: Path) -> sqlite3.Connection:

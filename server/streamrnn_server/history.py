@@ -18,7 +18,7 @@ from streamrnn.keys import repeats
 from streamrnn.streams.labels import Label
 from streamrnn_server import columns
 from streamrnn_server.columns import Columns
-from streamrnn_server.database import JournalError, opened_to_read
+from streamrnn_server.database import JournalError, opened_to_read, told_if_damaged
 from streamrnn_server.journal import FILE, RESET, Kind, decoded, kinds_of, log
 
 T = TypeVar("T")
@@ -69,16 +69,19 @@ class History:
     def __init__(
         self, folder: str | Path, patterns: Iterable[str] = (), stream: str | None = None
     ) -> None:
-        path = Path(folder) / FILE
+        self._path = path = Path(folder) / FILE
         self._db = opened_to_read(path)
-        self._db.execute("BEGIN")  # one moment for all that is read
-        self.kinds = kinds_of(self._db)
+        one, own = ("", ()) if stream is None else ("WHERE key = ?", (stream,))
+        with told_if_damaged(path):
+            self._db.execute("BEGIN")  # one moment for all that is read
+            self.kinds = kinds_of(self._db)
+            keys = self._db.execute(
+                f"SELECT key, id FROM streams {one} ORDER BY id", own
+            ).fetchall()
+        self.streams: dict[str, int] = dict(keys)
         if stream is not None:
-            own = "SELECT key, id FROM streams WHERE key = ?"
-            self.streams: dict[str, int] = dict(self._db.execute(own, (stream,)))
             return
         wanted = tuple(patterns) or ("*",)
-        keys = self._db.execute("SELECT key, id FROM streams ORDER BY id").fetchall()
         self.streams = {
             key: id for key, id in keys if any(fnmatchcase(key, pattern) for pattern in wanted)
         }
@@ -97,8 +100,9 @@ class History:
 
     def kinds_now(self) -> dict[str, Kind]:
         """What the columns of each stream mean at present; in the past it may have been other."""
-        rows = self._db.execute("SELECT key, grp FROM streams ORDER BY id").fetchall()
-        return {key: self.kinds[group] for key, group in rows if key in self.streams}
+        with told_if_damaged(self._path):
+            rows = self._db.execute("SELECT key, grp FROM streams ORDER BY id").fetchall()
+            return {key: self.kinds[group] for key, group in rows if key in self.streams}
 
     def samples(self, t0: float = -math.inf, t1: float = math.inf) -> Iterator[Past]:
         """All with t0 <= t < t1: stream by stream, each in the order in which they came.
@@ -110,9 +114,10 @@ class History:
 
     def by_stream(self, t0: float = -math.inf, t1: float = math.inf) -> Iterator[Iterator[Past]]:
         """The same, an iterator for each stream."""
-        self._let_go()
+        with told_if_damaged(self._path):
+            self._let_go()
         for key, id in self.streams.items():
-            yield self._of_stream(key, id, t0, t1)
+            yield each(self._path, self._of_stream(key, id, t0, t1))
 
     def between_samples(self, key: str) -> Iterator[tuple[int, Label | None]]:
         """What else happened to a stream, in order, after how many samples: a label, or a reset."""
@@ -120,15 +125,17 @@ class History:
             SELECT number, 0, id, t, value FROM labels WHERE stream = :id UNION ALL
             SELECT number, 1, 0, 0, 0 FROM events WHERE stream = :id AND what = :reset
             ORDER BY 1, 2, 3"""
-        rows = self._db.execute(query, {"id": self.streams[key], "reset": RESET})
+        with told_if_damaged(self._path):
+            rows = self._db.execute(query, {"id": self.streams[key], "reset": RESET}).fetchall()
         for number, reset, _, t, value in rows:
             yield number, None if reset else Label(key, value, t)
 
     def extent(self, id: int) -> tuple[float, float]:
         """Event times of the oldest and the newest sample of a stream; NaN if there are none."""
         query = "SELECT min(t0), max(t1) FROM chunks WHERE stream = ?"
-        spans = [self._db.execute(query, (id,)).fetchone()]
-        spans += [(part.t.min(), part.t.max()) for _, part, _ in self._logged.get(id, [])]
+        with told_if_damaged(self._path):
+            spans = [self._db.execute(query, (id,)).fetchone()]
+            spans += [(part.t.min(), part.t.max()) for _, part, _ in self._logged.get(id, [])]
         known = [span for span in spans if span[0] is not None]
         if not known:
             return math.nan, math.nan
@@ -136,6 +143,9 @@ class History:
 
     def pieces(self, id: int, t0: float, t1: float) -> Iterator[Piece]:
         """What a stream has between t0 and t1, unread."""
+        return each(self._path, self._pieces(id, t0, t1))
+
+    def _pieces(self, id: int, t0: float, t1: float) -> Iterator[Piece]:
         rows = self._db.execute(
             "SELECT grp, n, t0, t1, low, high, rowid FROM chunks "
             "WHERE stream = ? AND t1 >= ? AND t0 < ? ORDER BY first",
@@ -151,13 +161,17 @@ class History:
             yield Piece(self.kinds[group], len(part.t), *span, none, none, read)
 
     def _read(self, rowid: int) -> Columns:
-        group, *row = self._db.execute(
-            "SELECT grp, n, width, body, packed FROM chunks WHERE rowid = ?", (rowid,)
-        ).fetchone()
-        return decoded(self.kinds[group], *row)
+        with told_if_damaged(self._path):
+            group, *row = self._db.execute(
+                "SELECT grp, n, width, body, packed FROM chunks WHERE rowid = ?", (rowid,)
+            ).fetchone()
+            return decoded(self.kinds[group], *row)
 
     def newest(self, most: int) -> Iterator[tuple[str, list[Past]]]:
         """Of each stream its newest samples, `most` of them, in order."""
+        return each(self._path, self._newest(most))
+
+    def _newest(self, most: int) -> Iterator[tuple[str, list[Past]]]:
         logged = self._newest_of_log(most)
         for key, id in self.streams.items():
             parts: list[Past] = []
@@ -281,6 +295,12 @@ def _sort(batches: list[_Part], parts: _Parts) -> None:
             parts.setdefault(id, []).append((group, part, numbers[rows]))
     for of_stream in parts.values():  # which may have come to another group
         of_stream.sort(key=lambda part: int(part[2][0]))
+
+
+def each(path: Path, read: Iterable[T]) -> Iterator[T]:
+    """What is read of the journal at `path`. Raises JournalError where that is damaged."""
+    with told_if_damaged(path):
+        yield from read
 
 
 def between(

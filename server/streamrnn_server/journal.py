@@ -33,7 +33,13 @@ from streamrnn.keys import Keys
 from streamrnn.streams.marks import Marks
 from streamrnn_server import columns
 from streamrnn_server.columns import Columns
-from streamrnn_server.database import JournalError, damaged, locked, opened, opened_to_read
+from streamrnn_server.database import (
+    JournalError,
+    locked,
+    opened,
+    opened_to_read,
+    told_if_damaged,
+)
 
 if TYPE_CHECKING:
     from streamrnn.streams.commit import Commit
@@ -83,14 +89,16 @@ class Journal:
         self._lock = locked(self.folder / LOCK)
         try:
             self._db = opened(self.path)
-            self._begin(durability)
         except JournalError:
             self._lock.close()
             raise
-        except (sqlite3.Error, ValueError) as error:
+        try:
+            with told_if_damaged(self.path):
+                self._begin(durability)
+        except JournalError:
             self._db.close()
             self._lock.close()
-            raise damaged(self.path, error) from None
+            raise
 
     def _begin(self, durability: str) -> None:
         """Read what is known of streams, groups and marks."""

@@ -120,6 +120,10 @@ class Counts(Collector):
         if self._recorder is not None:
             about = "What the journal takes on the disk, without snapshots and free space"
             yield gauge("journal_bytes", about, self._recorder.bytes)
+            about = "Of these, batches that are no chunks yet; more than 256 MB slow commits down"
+            yield gauge("journal_log_bytes", about, self._recorder.log_bytes)
+            about = "The journal's write-ahead log; what reads it for long lets it grow"
+            yield gauge("journal_ahead_bytes", about, self._recorder.ahead_bytes)
             yield gauge("halted", "1 while the journal cannot be written", bool(pipeline.halted))
         yield from self._of_sources()
         yield from self._of_sinks()

@@ -15,6 +15,7 @@ from streamrnn.streams import Batch, Group, Pipeline, Refused, Source
 from streamrnn.streams.batch import made_up
 from streamrnn.streams.labels import Label
 from streamrnn_server.columns import Columns
+from streamrnn_server.database import JournalError
 from streamrnn_server.history import History, Past, between
 from streamrnn_server.journal import Kind
 
@@ -31,6 +32,13 @@ class Played(Source):
         super().__init__("journal", **kwargs)
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
+        try:
+            async for batch in self._batches():
+                yield batch
+        except JournalError as error:  # which the next look would find as well
+            raise Refused("journal", "journal", str(error)) from None
+
+    async def _batches(self) -> AsyncGenerator[Batch, None]:
         waiting = list(self._past.by_stream())
         while waiting:
             parts = [next(stream, None) for stream in waiting]

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-import sqlite3
 import time
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
@@ -22,10 +20,10 @@ import numpy as np
 
 from streamrnn.step import flat
 from streamrnn.streams import Batch, Pipeline, Result
+from streamrnn.streams.batch import DAY_S
 from streamrnn.streams.commit import Commit
 from streamrnn_server import snapshots
 from streamrnn_server.compaction import Change, drop, turn, used_bytes
-from streamrnn_server.database import damaged
 from streamrnn_server.history import History
 from streamrnn_server.journal import RESET, Journal
 from streamrnn_server.recovery import Recovered, recover
@@ -40,12 +38,18 @@ BRAKED_BYTES_S = 1e6  # that are taken at twice as many
 BRAKED_S = 1.0  # a commit waits at the most
 SLICE_BYTES = 8 << 20
 DROP_S = 10.0  # between looks for what is too old or too much
+AGEING = 100.0  # seconds of the past that may grow too old in one
 
 
 class Recorder:
     """Everything that `pipeline` takes from now on goes through `journal`.
 
     Samples older than `keep_days` are dropped, and the oldest as soon as there are `keep_bytes`.
+
+    bytes        what the journal takes on the disk, without snapshots and free space, as of the
+                 last second or two
+    log_bytes    of these, batches that are no chunks yet
+    ahead_bytes  the write-ahead log
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Recorder:
         self.keep_days = keep_days
         self.keep_bytes = keep_bytes
         self.recovered: Recovered | None = None
+        self.bytes = self.log_bytes = self.ahead_bytes = 0
         self._snapshot: Iterator[snapshots.Slice] | None = None
         self._writer: snapshots.Writer | None = None
         self._thread = ThreadPoolExecutor(1, "snapshot")
@@ -68,22 +73,21 @@ class Recorder:
         self._spent_s = 0.0  # of the pipeline's, at the last snapshot
         self._snapshot_at = 0  # bytes that were written then
         self._brake = ThreadPoolExecutor(1, "brake")
-        self._log = (0, 0)  # bytes that the log had, and that were written then
+        self._written_at = 0  # bytes that were written when it was last looked how long the log is
         self._covered = 0  # row of the log: the newest snapshot knows of all up to it
         self._probe: Future[None] | None = None
         self._aging_thread = ThreadPoolExecutor(1, "aging")
         self._aging: Future[None] | None = None
         self._dropped = -math.inf  # when it was last looked for, on time.monotonic()
+        self._aged = self._aged_at = math.nan  # see _limit
         self._problem = ""  # why the journal is not compacted
         self._closing = Event()
         pipeline.commit_by(self._write, self.between, self._begin_anew)
 
     def recover(self) -> Recovered:
         """Bring the past back, before anything is taken; may run in another thread."""
-        try:
-            self.recovered = recover(self.pipeline, self.journal)
-        except (sqlite3.Error, zlib.error) as error:
-            raise damaged(self.journal.path, error) from None
+        self.recovered = recover(self.pipeline, self.journal)
+        self._look()
         self.pipeline.marks.note(self.journal.marks)
         if self.recovered.folded or self.recovered.anew:
             self.snapshot()
@@ -105,12 +109,6 @@ class Recorder:
                     t, x, y, _ = part.samples
                     batch = Batch([key] * len(t), t, x, np.ascontiguousarray(y), float(t[-1]))
                     yield int(part.numbers[0]), Result(group, batch, None)
-
-    @property
-    def bytes(self) -> int:
-        """What the journal takes on the disk, without snapshots and free space."""
-        with closing(self.journal.read()) as db:
-            return used_bytes(db)
 
     def between(self) -> None:
         """Between two commits: copy a slice of a snapshot, if one is due."""
@@ -140,8 +138,7 @@ class Recorder:
 
     def _write(self, commit: Commit) -> Future[None]:
         """Write; the longer the log is, the longer it takes, so that it cannot grow for ever."""
-        size, before = self._log
-        excess = (size + self.journal.written - before) / LOG_BYTES - 1
+        excess = (self.log_bytes + self.journal.written - self._written_at) / LOG_BYTES - 1
         if excess <= 0:
             return self.journal.write(commit)
         return self._brake.submit(self._write_slowly, commit, excess)
@@ -169,13 +166,35 @@ class Recorder:
             self._problem = str(error)
 
     def _drop(self) -> Iterator[Change]:
-        written = self.journal.written
-        with closing(self.journal.read()) as db:
-            (size,) = db.execute("SELECT coalesce(sum(length(body)), 0) FROM log").fetchone()
-        self._log = (size, written)
+        self._look()
         if time.monotonic() - self._dropped > DROP_S:
-            yield from drop(self.journal, self._covered, self.keep_days, self.keep_bytes)
+            yield from drop(self.journal, self._covered, self._limit(), self.keep_bytes)
             self._dropped = time.monotonic()
+
+    def _limit(self) -> float:
+        """What arrived before it is too old.
+
+        It moves on from the oldest chunk that there was at the start, and not faster than the
+        uptime: a clock that is a year ahead for a minute must not take all there is.
+        """
+        uptime = time.monotonic()
+        if math.isnan(self._aged):
+            with closing(self.journal.read()) as db:
+                (oldest,) = db.execute("SELECT min(arrived) FROM chunks").fetchone()
+            self._aged, self._aged_at = math.inf if oldest is None else oldest, uptime
+        self._aged += AGEING * (uptime - self._aged_at)
+        self._aged = min(self._aged, time.time() - self.keep_days * DAY_S)
+        self._aged_at = uptime
+        return self._aged
+
+    def _look(self) -> None:
+        self._written_at = self.journal.written
+        with closing(self.journal.read()) as db:
+            self.bytes = used_bytes(db)
+            query = "SELECT coalesce(sum(length(body)), 0) FROM log"
+            (self.log_bytes,) = db.execute(query).fetchone()
+        written_ahead = self.journal.path.with_name(f"{self.journal.path.name}-wal")
+        self.ahead_bytes = written_ahead.stat().st_size
 
     def snapshot(self) -> None:
         """Write a whole snapshot now, while nothing is taken."""
@@ -204,7 +223,8 @@ class Recorder:
         self.journal.close()
 
     def _begin_anew(self, key: str) -> None:
-        if key in self.journal.streams:  # else it has begun just now
+        record = self.journal.streams.get(key)
+        if record and record.began < self.journal.counts[record.id]:  # else it has begun just now
             self.journal.begin_anew([key], None, time.time(), RESET)
 
     # --- snapshots --------------------------------------------------------------------------------

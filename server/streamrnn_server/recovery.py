@@ -25,7 +25,8 @@ from streamrnn.streams.labels import Label
 from streamrnn.streams.lateness import Held
 from streamrnn_server import columns, snapshots
 from streamrnn_server.columns import Columns
-from streamrnn_server.history import History, between
+from streamrnn_server.database import told_if_damaged
+from streamrnn_server.history import History, between, each
 from streamrnn_server.journal import Journal, chunks, log
 
 logger = logging.getLogger(__name__)
@@ -54,15 +55,17 @@ class Recovered(NamedTuple):
 def recover(pipeline: Pipeline, journal: Journal) -> Recovered:
     """Bring the streams of the journal back into a pipeline that has taken nothing yet."""
     begin = time.perf_counter()
+    path = journal.path
     groups = _admitted(pipeline, journal)
     anew = _exchanged(groups, journal)
     start = np.array([record.began for record in journal.streams.values()], np.int64)
     labelled = _restore(pipeline, journal, groups, start)
-    _tell_what_lacks(groups, journal, start)
-    late = _late(groups, journal, labelled)
+    with told_if_damaged(path):
+        _tell_what_lacks(groups, journal, start)
+        late = _late(groups, journal, labelled)
     keys = list(journal.streams)
     folded = differing = 0
-    for group, whole, numbers in _after(groups, journal, start):
+    for group, whole, numbers in each(path, _after(groups, journal, start)):
         assert whole.ids is not None
         for labels, rows in between(whole.ids, numbers, late):
             if labels:
@@ -76,7 +79,8 @@ def recover(pipeline: Pipeline, journal: Journal) -> Recovered:
             differing += int((~same.all(axis=1)).sum())
     for id, rest in late.items():  # after all samples
         groups[id].learn([label for _, label in rest])
-    _wait_on(pipeline, journal, groups)
+    with told_if_damaged(path):
+        _wait_on(pipeline, journal, groups)
     if differing:
         logger.warning("%d of %d folded predictions are not as recorded", differing, folded)
     left_out = len(keys) - len(groups)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import time
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,7 @@ from streamrnn_server.history import History
 from streamrnn_server.journal import Journal, chunks, log
 
 from streamrnn.streams import Rule
+from streamrnn.streams.batch import DAY_S
 from tests.leaky import Leaky
 from tests.server.test_journal import Run, by_key, drawn, rules, uninterrupted
 
@@ -33,7 +35,7 @@ def turn(run):
 
 def drop(run, days, size, boundary=0):
     """Delete what is too old or too much; in how many transactions."""
-    changes = compaction.drop(run.journal, boundary, days, size)
+    changes = compaction.drop(run.journal, boundary, time.time() - days * DAY_S, size)
     return len([run.journal.in_thread(change).result() for change in changes])
 
 
@@ -390,7 +392,7 @@ def test_what_is_too_much_goes_between_the_parts_of_a_turn(tmp_path, monkeypatch
     def between():
         with closing(run.journal.read()) as db:
             done.append(rows(db, "log"))
-        return compaction.drop(run.journal, run.journal.last, 1.0, 0.0)
+        return compaction.drop(run.journal, run.journal.last, 0.0, 0.0)
 
     for change in compaction.turn(run.journal, run.journal.last, Event(), between):
         run.journal.in_thread(change).result()
@@ -409,30 +411,6 @@ def test_samples_that_came_too_late_are_dropped_by_age(tmp_path):
     assert drop(run, 0.0, 1e9) == 1
     with closing(run.journal.read()) as db:
         assert rows(db, "late") == 0 and rows(db, "log") == 1
-    run.die()
-
-
-def test_senders_that_were_not_heard_of_for_the_longest_are_forgotten(tmp_path, monkeypatch):
-    for module in ("streamrnn.streams.marks", "streamrnn_server.compaction"):
-        monkeypatch.setattr(f"{module}.SENDERS", 3)
-    run = Run(tmp_path)
-    for number, name in enumerate("abcda"):
-        run.pipeline.mark(f"sender {name}", 10 + number)
-        run.pipeline.mark("mqtt plant session", 1)
-        run.pipeline.flush()
-    expected = {"mqtt plant session": 1, "sender c": 12, "sender d": 13, "sender a": 14}
-    assert run.pipeline.marks == run.journal.marks == expected
-    assert run.pipeline.marked("sender b") == 0
-    assert drop(run, 1.0, 1e9) == 1
-    with closing(run.journal.read()) as db:
-        assert dict(db.execute("SELECT name, number FROM marks")) == expected
-    assert drop(run, 1.0, 1e9) == 0
-    run.die()
-    run = Run(tmp_path)
-    assert run.pipeline.marks == expected
-    run.pipeline.mark("sender new", 1)
-    run.pipeline.flush()
-    assert "sender c" not in run.pipeline.marks  # in the order of before the restart
     run.die()
 
 

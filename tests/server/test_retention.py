@@ -6,15 +6,19 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from streamrnn_server import compaction, recorder
 from streamrnn_server.database import JournalError
+from streamrnn_server.decimate import glance
+from streamrnn_server.history import History
 from streamrnn_server.journal import chunks
 from streamrnn_server.snapshots import Writer
 
-from streamrnn.streams import Rule
+from streamrnn.streams import Rule, marks
+from streamrnn.streams.batch import DAY_S
 from tests.leaky import Leaky
 from tests.server.test_compaction import drop, rows, turn
 from tests.server.test_journal import Run, drawn
@@ -90,6 +94,12 @@ def test_a_snapshot_that_is_given_up_on_a_full_disk_leaves_nothing_there(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+OLD = """
+INSERT INTO chunks (stream, first, grp, n, arrived, t0, t1, width, packed, low, high, body)
+VALUES (0, 0, 0, 0, ?, 0, 0, 4, 0, x'', x'', x'')
+"""
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_a_damaged_journal_is_told_or_read(tmp_path, seed):
     run = Run(tmp_path)
@@ -106,14 +116,34 @@ def test_a_damaged_journal_is_told_or_read(tmp_path, seed):
     for at in draw.integers(8192, len(content) - 2000, 3):
         content[at : at + 2000] = draw.integers(0, 256, 2000)
     path.write_bytes(content.tobytes())
-    try:
-        run = Run(tmp_path)
-    except JournalError as error:
-        told = f"{path} cannot be read: "
-        assert str(error).startswith(told) or str(error).startswith(f"{path}: ")
-    else:
-        run.die()
+    for read in (Run, whole, newest, at_a_glance):
+        try:
+            with np.errstate(all="ignore"):  # of numbers that nobody has written
+                run = read(tmp_path)
+        except JournalError as error:
+            told = f"{path} cannot be read: "
+            assert str(error).startswith(told) or str(error).startswith(f"{path}: ")
+        else:
+            if isinstance(run, Run):
+                run.die()
     Path(tmp_path / "lock").unlink()  # whatever happened, nobody holds it any more
+
+
+def whole(folder):
+    with History(folder) as past:
+        for key in past.streams:
+            assert isinstance([*past.between_samples(key)], list)
+        return [*past.samples()]
+
+
+def newest(folder):
+    with History(folder) as past:
+        return [past.kinds_now(), *past.newest(50)]
+
+
+def at_a_glance(folder):
+    with History(folder) as past:
+        return [glance(past, key, None, None, 50) for key in past.streams]
 
 
 def test_commits_wait_the_longer_the_log_is(tmp_path, monkeypatch):
@@ -163,3 +193,80 @@ def test_a_snapshot_follows_what_was_written_too(tmp_path, monkeypatch):
     run.take([("a", [0.5])] * 20)
     assert [*tmp_path.glob("snapshot-*")]
     run.stop()
+
+
+def test_a_clock_that_jumps_does_not_take_what_is_kept(tmp_path, monkeypatch):
+    clock = {"time": 1e9, "monotonic": 0.0}
+    monkeypatch.setattr(
+        recorder,
+        "time",
+        SimpleNamespace(time=lambda: clock["time"], monotonic=lambda: clock["monotonic"]),
+    )
+    run = Run(tmp_path, Rule("*", lambda channels: Leaky(1)))
+    run.recorder.keep_days = 10
+
+    def later(days, wall=None):
+        clock["monotonic"] += days * DAY_S
+        clock["time"] += (days if wall is None else wall) * DAY_S
+        return (clock["time"] - run.recorder._limit()) / DAY_S
+
+    run.journal.in_thread(lambda db: db.execute(OLD, (1e9 - 20 * DAY_S,))).result()
+    assert later(0) == 20  # what has been there for so long stays for the moment
+    assert later(0.05) == pytest.approx(15.05)
+    assert later(1) == later(1) == 10
+    assert later(0, wall=365) == 375
+    assert later(0.01) == pytest.approx(374.01)
+    assert later(0, wall=-365) == pytest.approx(10)
+    run.die()
+
+
+def test_a_reset_of_a_new_state_is_no_event_and_events_go_with_their_samples(tmp_path, monkeypatch):
+    monkeypatch.setattr(compaction, "CHUNK", 5)
+    run = Run(tmp_path, Rule("*", lambda channels: Leaky(1)))
+    for _ in range(3):
+        run.take([("a", [1.0])] * 5)
+        for _ in range(4):
+            run.pipeline.reset("a")
+    run.take([("a", [1.0])] * 5)
+
+    def resets():
+        with closing(run.journal.read()) as db:
+            return [number for (number,) in db.execute("SELECT number FROM events ORDER BY number")]
+
+    assert resets() == [5, 10, 15]
+    turn(run)
+    age = "UPDATE chunks SET arrived = first / 5"
+    run.journal.in_thread(lambda db: db.execute(age)).result()
+    for kept, limit in (([5, 10, 15], 0.5), ([10, 15], 1.5), ([15], 2.5), ([], 4)):
+        for drop_ in compaction.drop(run.journal, 0, limit, 1e9):
+            run.journal.in_thread(drop_).result()
+        assert resets() == kept
+    run.die()
+
+
+def test_names_that_were_not_heard_of_for_the_longest_are_forgotten(tmp_path, monkeypatch):
+    for kind in marks.MOST:
+        monkeypatch.setitem(marks.MOST, kind, 3)
+    run = Run(tmp_path)
+    for number, name in enumerate("abcda"):
+        run.pipeline.mark(f"sender {name}", 10 + number)
+        run.pipeline.mark(f"mqtt plant {'id' if number % 2 else 'kept'} {name}/x", number)
+        run.pipeline.mark("mqtt plant session", 1)
+        run.pipeline.mark("mqtt plant 4095", 1)
+        run.pipeline.flush()
+    expected = {"mqtt plant session": 1, "mqtt plant 4095": 1}
+    expected |= {"sender c": 12, "sender d": 13, "sender a": 14}
+    expected |= {"mqtt plant kept c/x": 2, "mqtt plant id d/x": 3, "mqtt plant kept a/x": 4}
+    assert run.pipeline.marks == run.journal.marks == expected
+    assert run.pipeline.marked("sender b") == 0
+    assert drop(run, 1.0, 1e9) == 1
+    with closing(run.journal.read()) as db:
+        assert dict(db.execute("SELECT name, number FROM marks")) == expected
+    assert drop(run, 1.0, 1e9) == 0
+    run.die()
+    run = Run(tmp_path)
+    assert run.pipeline.marks == expected
+    run.pipeline.mark("sender new", 1)
+    run.pipeline.flush()
+    assert "sender c" not in run.pipeline.marks  # in the order of before the restart
+    run.die()
