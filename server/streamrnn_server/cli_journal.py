@@ -47,9 +47,9 @@ def export(
     with _told(), ExitStack() as stack:
         past = stack.enter_context(History(_folder(journal), stream or ()))
         file = stack.enter_context(output.open("wb")) if output else sys.stdout.buffer
-        names = to.names_of(past, predictions=predictions)
-        samples = past.samples(first, last)
-        count = to.export(samples, names, file, format, predictions=predictions)  # type: ignore[arg-type]
+        names = to.names_of(past.kinds.values(), predictions=predictions)
+        rows = to.records(past.samples(first, last), names)
+        count = to.export(rows, names.columns, file, format)  # type: ignore[arg-type]
         file.flush()
     err.print(f"{count} samples")
 
@@ -71,6 +71,7 @@ def replay(
     from streamrnn_server import export as to
     from streamrnn_server.build import build
     from streamrnn_server.history import History
+    from streamrnn_server.journal import Kind
     from streamrnn_server.played import Errors, comparable, folded, groups_of
 
     _known(format)
@@ -97,10 +98,11 @@ def replay(
             for _ in told():
                 pass
         else:
-            outputs = [str(o.name) for group in groups.values() for o in group.outputs]
-            channels = [name for group in groups.values() for name in group.channels]
+            names = to.names_of(
+                Kind(group.channels, tuple(map(tuple, group.outputs))) for group in groups.values()
+            )
             file = stack.enter_context(output.open("wb"))
-            to.export(told(), list(dict.fromkeys(channels + outputs)), file, format)  # type: ignore[arg-type]
+            to.export(to.records(told(), names), names.columns, file, format)  # type: ignore[arg-type]
     _table([(key, then.of(key), now.of(key)) for key in groups])
 
 

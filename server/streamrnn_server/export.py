@@ -9,79 +9,144 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, NamedTuple
 
-from streamrnn_server.history import History, Past
+from streamrnn_server.history import Past
+from streamrnn_server.journal import Kind
 
 Format = Literal["csv", "ndjson", "parquet"]
 FORMATS: tuple[Format, ...] = ("csv", "ndjson", "parquet")
+
+ROWS = 4096  # that are in memory at once
+Record = dict[str, Any]  # what a row has, by column; None where a value is missing
 
 
 class ExportError(Exception):
     """An export that cannot be written; the text says why and what to do."""
 
 
+class Names(NamedTuple):
+    """Which column holds what; none holds two things.
+
+    own       columns that say whose a row is and when
+    channels  the column of each channel
+    outputs   the column of each output, by its name and how many of that name its group has before
+    """
+
+    own: tuple[str, ...]
+    channels: dict[str, str]
+    outputs: dict[tuple[str, int], str]
+
+    @property
+    def columns(self) -> list[str]:
+        return [*self.own, *self.channels.values(), *self.outputs.values()]
+
+
+def names_of(
+    kinds: Iterable[Kind], *, own: tuple[str, ...] = ("stream", "t"), predictions: bool = True
+) -> Names:
+    """Columns for channels and outputs of all groups, in order, called as they are.
+
+    Where a name is another's already, a channel's is that of `own`, an output's also that of a
+    channel, it says what it is:
+
+    >>> names_of([Kind(("temp", "t"), (("temp",), ("score",)))]).columns
+    ['stream', 't', 'temp', 't (channel)', 'temp (predicted)', 'score']
+    """
+    kinds = list(kinds)
+    channels = dict.fromkeys(name for kind in kinds for name in kind.channels)
+    outputs = dict.fromkeys(output for kind in kinds for output in _outputs(kind))
+    # With and without predictions a channel has the same column.
+    taken = {*own, *channels, *(name for name, _ in outputs)}
+
+    def column(name: str, clashes: bool, what: str) -> str:
+        number = 1
+        free = name
+        while clashes and free in taken:
+            free = f"{name} ({what})" if number == 1 else f"{name} ({what} {number})"
+            number += 1
+        taken.add(free)
+        return free
+
+    return Names(
+        own,
+        {name: column(name, name in own, "channel") for name in channels},
+        {
+            (name, before): column(name, before > 0 or name in own or name in channels, "predicted")
+            for name, before in outputs
+            if predictions
+        },
+    )
+
+
 def export(
-    past: Iterable[Past],
-    names: list[str],
-    out: IO[bytes],
-    format: Format,
-    *,
-    predictions: bool = True,
+    parts: Iterable[list[Record]], columns: list[str], out: IO[bytes], format: Format
 ) -> int:
-    """Write samples; how many. `names` of all columns after stream and t: `names_of`."""
+    """Write rows, some at a time; how many. Columns are those of `names_of`.
+
+    Raises ExportError where a package lacks.
+    """
     write: dict[Format, Callable[..., int]] = {
         "csv": _csv,
         "ndjson": _ndjson,
         "parquet": _parquet,
     }
-    return write[format](past, names, out, predictions)
+    return write[format](parts, columns, out)
 
 
-def names_of(history: History, *, predictions: bool = True) -> list[str]:
-    """Channels and outputs of all groups, in order, each once."""
-    channels = [name for kind in history.kinds.values() for name in kind.channels]
-    outputs = [f"{output[0]}" for kind in history.kinds.values() for output in kind.outputs]
-    return list(dict.fromkeys(channels + outputs * predictions))
+def records(past: Iterable[Past], names: Names) -> Iterator[list[Record]]:
+    """The rows of samples, some at a time."""
+    for key, kind, samples, _ in past:
+        columns = [names.channels[name] for name in kind.channels]
+        if names.outputs:
+            columns += [names.outputs[output] for output in _outputs(kind)]
+        for begin in range(0, len(samples.t), ROWS):
+            part = samples.rows(slice(begin, begin + ROWS))
+            values = part.x.tolist()
+            if names.outputs:
+                # Through text: the shortest that float32 needs, 0.1 and not 0.10000000149011612.
+                y = [[float(str(v)) for v in row] for row in part.y]
+                values = [x + predicted for x, predicted in zip(values, y, strict=True)]
+            yield [
+                {"stream": key, "t": t} | _named(columns, row)
+                for t, row in zip(part.t.tolist(), values, strict=True)
+            ]
 
 
-def records(past: Past, predictions: bool) -> Iterator[tuple[float, dict[str, float | None]]]:
-    """Event time and values by name of each sample; None where one is missing."""
-    names = [*past.kind.channels]
-    tables = [past.samples.x.tolist()]
-    if predictions:
-        names += [str(output[0]) for output in past.kind.outputs]
-        # Through text: the shortest that float32 needs, 0.1 and not 0.10000000149011612.
-        tables.append([[float(str(v)) for v in row] for row in past.samples.y])
-    for n, t in enumerate(past.samples.t.tolist()):
-        values = [value for table in tables for value in table[n]]
-        yield t, dict(zip(names, [None if math.isnan(v) else v for v in values], strict=True))
+def _named(columns: list[str], values: list[float]) -> Record:
+    return dict(zip(columns, [None if math.isnan(v) else v for v in values], strict=True))
 
 
-def _csv(past: Iterable[Past], names: list[str], out: IO[bytes], predictions: bool) -> int:
+def _outputs(kind: Kind) -> Iterator[tuple[str, int]]:
+    """The name of each output, and how many of that name come before it."""
+    before = Counter[str]()
+    for name in (str(output[0]) for output in kind.outputs):
+        yield name, before[name]
+        before[name] += 1
+
+
+def _csv(parts: Iterable[list[Record]], columns: list[str], out: IO[bytes]) -> int:
     lines = csv.writer(_Text(out), lineterminator="\n")
-    lines.writerow(["stream", "t", *names])
+    lines.writerow(columns)
     count = 0
-    for part in past:
-        for t, values in records(part, predictions):
-            lines.writerow([part.key, repr(t), *(values.get(name) for name in names)])
-            count += 1
+    for part in parts:
+        lines.writerows([row.get(column) for column in columns] for row in part)
+        count += len(part)
     return count
 
 
-def _ndjson(past: Iterable[Past], names: list[str], out: IO[bytes], predictions: bool) -> int:
+def _ndjson(parts: Iterable[list[Record]], columns: list[str], out: IO[bytes]) -> int:
     count = 0
-    for part in past:
-        for t, values in records(part, predictions):
-            line = json.dumps({"stream": part.key, "t": t} | values, ensure_ascii=False)
-            out.write(line.encode() + b"\n")
-            count += 1
+    for part in parts:
+        for row in part:
+            out.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+        count += len(part)
     return count
 
 
-def _parquet(past: Iterable[Past], names: list[str], out: IO[bytes], predictions: bool) -> int:
+def _parquet(parts: Iterable[list[Record]], columns: list[str], out: IO[bytes]) -> int:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -89,16 +154,13 @@ def _parquet(past: Iterable[Past], names: list[str], out: IO[bytes], predictions
         raise ExportError(
             'parquet needs a package more: pip install "streamrnn[parquet]"; or take csv or ndjson'
         ) from None
-    fields: list[tuple[str, Any]] = [("stream", pyarrow.string()), ("t", pyarrow.float64())]
-    schema = pyarrow.schema(fields + [(name, pyarrow.float64()) for name in names])
+    types = [pyarrow.string() if name == "stream" else pyarrow.float64() for name in columns]
+    schema = pyarrow.schema(list(zip(columns, types, strict=True)))
     count = 0
     with pyarrow.parquet.ParquetWriter(out, schema) as writer:
-        for part in past:
-            rows = [
-                {"stream": part.key, "t": t} | values for t, values in records(part, predictions)
-            ]
-            writer.write_table(pyarrow.Table.from_pylist(rows, schema))
-            count += len(rows)
+        for part in parts:
+            writer.write_table(pyarrow.Table.from_pylist(part, schema))
+            count += len(part)
     return count
 
 
@@ -110,8 +172,3 @@ class _Text:
 
     def write(self, text: str) -> None:
         self._out.write(text.encode())
-
-
-def opened(path: Path | None, standard: IO[bytes]) -> IO[bytes]:
-    """The file to write to, or standard output."""
-    return standard if path is None else path.open("wb")

@@ -18,7 +18,7 @@ from streamrnn_server.backup import backup, restore
 from streamrnn_server.build import build
 from streamrnn_server.cli import app
 from streamrnn_server.database import JournalError
-from streamrnn_server.export import ExportError, export, names_of
+from streamrnn_server.export import ExportError, export, names_of, records
 from streamrnn_server.history import History
 from streamrnn_server.played import Errors, comparable, folded, groups_of
 from typer.testing import CliRunner
@@ -162,7 +162,8 @@ def bits(part):
 def exported(run, format, **options):
     out = io.BytesIO()
     with History(run.journal.folder) as past:
-        export(past.samples(), names_of(past, **options), out, format, **options)
+        names = names_of(past.kinds.values(), **options)
+        export(records(past.samples(), names), names.columns, out, format)
     return out.getvalue()
 
 
