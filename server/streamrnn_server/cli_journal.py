@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,21 +34,40 @@ def export(
     end: To = "",
     format: Format = "csv",
     output: Output = None,
-    predictions: Annotated[bool, typer.Option(help="with what was predicted")] = True,
+    predictions: Annotated[
+        bool | None,
+        typer.Option("--predictions/--no-predictions", help="with what was predicted, as usual"),
+    ] = None,
+    late: Annotated[
+        bool,
+        typer.Option("--late", help="samples that came too late to be used, and when, instead"),
+    ] = False,
 ) -> None:
     """Write recorded samples with their predictions, to standard output or a file."""
     from streamrnn_server import export as to
+    from streamrnn_server.database import opened_to_read
     from streamrnn_server.history import History
+    from streamrnn_server.journal import FILE
 
     _known(format)
+    if late and predictions:
+        fail("--late: nothing was predicted of samples that came too late; drop --predictions")
     first, last = _time("--from", begin, -math.inf), _time("--to", end, math.inf)
     if not first < last:
         fail(f"--from: expected a time before --to, got {begin} and {end or 'none'}")
     with _told(), ExitStack() as stack:
-        past = stack.enter_context(History(_folder(journal), stream or ()))
+        folder = _folder(journal)
+        if late:
+            with History(folder, stream or ()):  # whether there is such a stream
+                pass
+            db = stack.enter_context(closing(opened_to_read(folder / FILE)))
+            names = to.late_names(db)
+            rows = to.late(db, names, first, last, stream or ())
+        else:
+            past = stack.enter_context(History(folder, stream or ()))
+            names = to.names_of(past.kinds.values(), predictions=predictions is not False)
+            rows = to.records(past.samples(first, last), names)
         file = stack.enter_context(output.open("wb")) if output else sys.stdout.buffer
-        names = to.names_of(past.kinds.values(), predictions=predictions)
-        rows = to.records(past.samples(first, last), names)
         count = to.export(rows, names.columns, file, format)  # type: ignore[arg-type]
         file.flush()
     err.print(f"{count} samples")

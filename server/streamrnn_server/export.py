@@ -2,6 +2,8 @@
 
 stream, t, then every channel, then every output: a column each. What a stream does not have is
 empty, as is a missing value. Other programs, `replay` sources and `streamrnn send` read it.
+
+Samples that came too late have no outputs, but a column that says when they arrived.
 """
 
 from __future__ import annotations
@@ -9,12 +11,16 @@ from __future__ import annotations
 import csv
 import json
 import math
+import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import IO, Any, Literal, NamedTuple
 
+import numpy as np
+
 from streamrnn_server.history import Past
-from streamrnn_server.journal import Kind
+from streamrnn_server.journal import Kind, kinds_of
 
 Format = Literal["csv", "ndjson", "parquet"]
 FORMATS: tuple[Format, ...] = ("csv", "ndjson", "parquet")
@@ -113,6 +119,50 @@ def records(past: Iterable[Past], names: Names) -> Iterator[list[Record]]:
                 {"stream": key, "t": t} | _named(columns, row)
                 for t, row in zip(part.t.tolist(), values, strict=True)
             ]
+
+
+def late_names(db: sqlite3.Connection) -> Names:
+    """The columns of the samples that came too late, which the journal keeps apart."""
+    kinds = list(kinds_of(db).values())
+    # Of a stream none of whose samples could be used the journal knows no group.
+    found = {channels for part in _late_parts(db) for _, _, channels, *_ in part}
+    kinds += [Kind(tuple(json.loads(channels)), ()) for channels in sorted(found)]
+    return names_of(kinds, own=("stream", "t", "arrived"), predictions=False)
+
+
+def late(
+    db: sqlite3.Connection, names: Names, t0: float, t1: float, patterns: Sequence[str] = ()
+) -> Iterator[list[Record]]:
+    """Those with t0 <= t < t1, of streams that match a pattern, or of all, as they came."""
+    for part in _late_parts(db):
+        rows = [
+            {"stream": key, "t": t, "arrived": arrived}
+            | _named(
+                [names.channels[name] for name in json.loads(channels)],
+                np.frombuffer(x, "<f8").tolist(),
+            )
+            for _, key, channels, t, x, arrived in part
+            if t0 <= t < t1 and any(fnmatchcase(key, pattern) for pattern in patterns or ("*",))
+        ]
+        if rows:
+            yield rows
+
+
+def _late_parts(db: sqlite3.Connection) -> Iterator[list[Any]]:
+    """Those that there are now, some at a time.
+
+    Each is a read of its own, since while one lasts the server's write-ahead log grows. They need
+    not be of one moment: nobody changes a sample that came too late, it is only dropped some day.
+    """
+    (last,) = db.execute("SELECT coalesce(max(rowid), 0) FROM late").fetchone()
+    query = (
+        "SELECT rowid, key, channels, t, x, arrived FROM late "
+        "WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?"
+    )
+    done = 0
+    while part := db.execute(query, (done, last, ROWS)).fetchall():
+        yield part
+        done = part[-1][0]
 
 
 def _named(columns: list[str], values: list[float]) -> Record:

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import io
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
-from streamrnn_server.export import FORMATS, Names, export, names_of, records
+from streamrnn_server.cli import app
+from streamrnn_server.database import opened_to_read
+from streamrnn_server.export import (
+    FORMATS,
+    Names,
+    export,
+    late,
+    late_names,
+    names_of,
+    records,
+)
 from streamrnn_server.history import History
-from streamrnn_server.journal import Kind
+from streamrnn_server.journal import FILE, Kind
+from typer.testing import CliRunner
 
 from streamrnn.step import Output
 from streamrnn.streams import Rule
@@ -16,6 +29,7 @@ from streamrnn.streams.lines import Lines
 from tests.leaky import Leaky
 from tests.optional import need
 from tests.server.test_journal import Run
+from tests.streams.test_lateness import clock  # noqa: F401
 
 
 def kind(channels, outputs=""):
@@ -94,3 +108,71 @@ def test_names_that_clash_lose_nothing(run, format, rows, monkeypatch):
     values = np.array([list(row.values()) for _, _, row in found])
     assert values[:, :3].tolist() == np.concatenate([p.samples.x for p in parts]).tolist()
     assert (values[:, 3:].astype(np.float32) == np.concatenate([p.samples.y for p in parts])).all()
+
+
+@pytest.fixture
+def behind(tmp_path, clock):  # noqa: F811
+    """A journal in which samples came late; they arrived at 1000, 1001 and so on."""
+    run = Run(tmp_path, Rule("*", lambda channels: Leaky(len(channels)), lateness=10.0))
+    samples = [("a", 100), ("b", 100), ("a", 120), ("b", 120), ("a", 90), ("b", 80), ("a", 70)]
+    for key, t in samples:
+        x = {"temp": t / 7, "arrived": None if t == 70 else 1.0} if key == "a" else [t / 3]
+        run.pipeline.take(key, x, t)
+        run.pipeline.flush()
+        clock.now += 1.0
+    yield run
+    run.die()
+
+
+def command(*words):
+    return CliRunner().invoke(app, ["export", *map(str, words)])
+
+
+def test_samples_that_came_too_late_are_exported_with_when_they_arrived(behind):
+    done = command(behind.journal.folder, "--late")
+    assert done.stdout.splitlines() == [
+        "stream,t,arrived,temp,arrived (channel),value",
+        f"a,90.0,1004.0,{90 / 7},1.0,",
+        f"b,80.0,1005.0,,,{80 / 3}",
+        "a,70.0,1006.0,10.0,,",
+    ]
+    assert (done.stderr, done.exit_code) == ("3 samples\n", 0)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_late_samples_are_the_same_in_each_format(behind, format, tmp_path):
+    if format == "parquet":
+        need("pyarrow.parquet", "exporting Parquet")
+    path = tmp_path / "late"
+    chosen = ("--stream", "a", "--from", "70", "--to", "90", "--format", format, "--output", path)
+    assert command(behind.journal.folder, "--late", *chosen).exit_code == 0
+    ((key, t, row),) = read_again(path.read_bytes(), format)
+    values = {name: value for name, value in row.items() if value is not None and value == value}
+    assert (key, t, values) == ("a", 70.0, {"arrived": 1006.0, "temp": 10.0})
+
+
+def test_what_makes_no_sense_of_late_samples_is_refused(behind):
+    for words, error in [
+        (("--predictions",), "--late: nothing was predicted of samples that came too late; drop "),
+        (("--stream", "c"), f"no stream in {behind.journal.path} matches c; there are a, b"),
+        (("--from", "9", "--to", "8"), "--from: expected a time before --to, got 9 and 8"),
+        (("--format", "xml"), "--format: expected csv, ndjson or parquet, got xml"),
+    ]:
+        done = command(behind.journal.folder, "--late", *words)
+        assert (done.exit_code, error in done.stderr.replace("\n", "")) == (1, True), done.stderr
+    done = command(behind.journal.folder, "--late", "--no-predictions", "--from", "1000")
+    assert (done.stdout.count("\n"), done.stderr) == (1, "0 samples\n")
+
+
+def test_reading_late_samples_does_not_hold_the_write_ahead_log(behind, monkeypatch):
+    monkeypatch.setattr("streamrnn_server.export.ROWS", 1)
+    found = []
+    with closing(opened_to_read(behind.journal.folder / FILE)) as db:
+        for part in late(db, late_names(db), 0.0, 1e9):
+            found += [row["t"] for row in part]
+            behind.pipeline.take("b", [1.0], 60)  # comes meanwhile
+            behind.pipeline.flush()
+            with closing(sqlite3.connect(behind.journal.path)) as other:
+                busy, *_ = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            assert busy == 0
+    assert found == [90, 80, 70]
