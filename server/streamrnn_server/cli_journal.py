@@ -174,13 +174,18 @@ def backup(
 def restore(
     copied: Annotated[Path, typer.Argument(help="what backup has made")],
     folder: Annotated[Path, typer.Argument(help="folder of the journal, where there is none yet")],
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="though no state can be made as it was")
+    ] = False,
 ) -> None:
     """Make a journal of a backup, after a look whether it is whole."""
     from streamrnn_server import backup as backups
 
     with _told():
-        size = backups.restore(copied, folder)
-    out.print(f"{folder} holds {size / 1e6:.1f} MB")
+        restored = backups.restore(copied, folder, anyway=anyway)
+    for line in restored.told:
+        err.print(line, style="red", markup=False)
+    out.print(f"{folder} holds {restored.size / 1e6:.1f} MB", markup=False)
 
 
 def _table(rows: list[tuple[str, Any, Any]]) -> None:
