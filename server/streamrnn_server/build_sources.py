@@ -8,6 +8,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import msgspec
 
@@ -41,6 +42,8 @@ from streamrnn_server.config_sources import (
 from streamrnn_server.schema import either, shown
 
 MakeSource = Callable[[], Source]
+
+MQTT_BYTES = 65535  # of a text in MQTT
 
 
 def source(
@@ -119,6 +122,8 @@ def broker(place: str, table: BrokerTable, folder: Path) -> Broker:
         host, port, tls = broker_place(table.url)
     except ValueError as error:
         raise Wrong(f"{place}.url", str(error)) from None
+    check_mqtt_text(f"{place}.client_id", table.client_id)
+    check_mqtt_text(f"{place}.user", table.user)
     if table.password and not table.user:
         raise Wrong(f"{place}.password", "needs user = ... beside it")
     files = {}
@@ -149,7 +154,21 @@ def broker(place: str, table: BrokerTable, folder: Path) -> Broker:
     return made
 
 
+def check_mqtt_text(place: str, text: str) -> None:
+    """Brokers hang up on texts with NUL, and on most with other control characters (MQTT, 1.5.4).
+
+    What is wrong is said without the text: a user may be a secret.
+    """
+    for number, character in enumerate(text, 1):
+        if category(character) in ("Cc", "Cs"):  # the latter: no UTF-8 in the environment
+            problem = f"expected no control characters; character {number} is one"
+            raise Wrong(place, problem)
+    if (size := len(text.encode())) > MQTT_BYTES:
+        raise Wrong(place, f"expected at most {MQTT_BYTES} bytes, got {size}")
+
+
 def _topic(place: str, table: TopicTable) -> Topic:
+    check_mqtt_text(f"{place}.topic", table.topic)
     levels = table.topic.split("/")
     for n, level in enumerate(levels):
         if ("+" in level or "#" in level) and len(level) > 1:

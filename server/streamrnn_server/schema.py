@@ -36,7 +36,7 @@ def problems(value: Any, of: inspect.Type, place: str = "") -> Iterator[str]:
             yield from problems(item, of.item_type, f"{place}[{n}]")
     elif isinstance(of, inspect.DictType) and isinstance(value, dict):
         for key, item in value.items():
-            yield from problems(item, of.value_type, _joined(place, key))
+            yield from problems(item, of.value_type, joined(place, key))
     elif not _fits(value, of):
         yield f"{place}: expected {expected(of)}, got {shown(value)}"
 
@@ -47,7 +47,7 @@ def expanded(value: Any, folder: Path, place: str = "") -> tuple[Any, list[str]]
     A file's last end of line does not count. Paths are from `folder`.
     """
     if isinstance(value, dict):
-        parts = {k: expanded(v, folder, _joined(place, k)) for k, v in value.items()}
+        parts = {k: expanded(v, folder, joined(place, k)) for k, v in value.items()}
         return {k: v for k, (v, _) in parts.items()}, [e for _, es in parts.values() for e in es]
     if isinstance(value, list):
         items = [expanded(v, folder, f"{place}[{n}]") for n, v in enumerate(value)]
@@ -118,15 +118,15 @@ def _table(value: dict[str, Any], of: inspect.StructType, place: str) -> Iterato
     fields = {field.encode_name: field for field in of.fields}
     for key in value:
         if key in fields:
-            yield from problems(value[key], fields[key].type, _joined(place, key))
+            yield from problems(value[key], fields[key].type, joined(place, key))
         elif key != of.tag_field:
             close = difflib.get_close_matches(key, fields, n=1)
             hint = f"did you mean {close[0]}? " if close else ""
             known = ", ".join([of.tag_field, *fields] if of.tag_field else fields)
-            yield f"{_joined(place, key)}: unknown key; {hint}allowed are {known}"
+            yield f"{joined(place, key)}: unknown key; {hint}allowed are {known}"
     for key, field in fields.items():
         if key not in value and field.default is NODEFAULT and field.default_factory is NODEFAULT:
-            yield f"{_joined(place, key)}: missing; expected {expected(field.type)}"
+            yield f"{joined(place, key)}: missing; expected {expected(field.type)}"
 
 
 def _tagged(value: Any, of: inspect.UnionType, place: str) -> Iterator[str]:
@@ -139,9 +139,9 @@ def _tagged(value: Any, of: inspect.UnionType, place: str) -> Iterator[str]:
     if not isinstance(value, dict):
         yield f"{place}: expected a table, got {shown(value)}"
     elif field not in value:
-        yield f"{_joined(place, field)}: missing; expected {kinds}"
+        yield f"{joined(place, field)}: missing; expected {kinds}"
     elif not isinstance(tag, str) or tag not in tables:
-        yield f"{_joined(place, field)}: expected {kinds}, got {shown(tag)}"
+        yield f"{joined(place, field)}: expected {kinds}, got {shown(tag)}"
     else:
         yield from _table(value, tables[tag], place)
 
@@ -196,6 +196,6 @@ def _tag(of: inspect.UnionType) -> str | None:
     return None
 
 
-def _joined(place: str, key: str) -> str:
+def joined(place: str, key: str) -> str:
     shown_key = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
     return f"{place}.{shown_key}" if place else shown_key

@@ -379,6 +379,25 @@ CASES = {
             'sinks[3].name: "stdout" is that of sinks[1]',
         ],
     ),
+    "topic of a sink": (
+        STREAM + '[[sinks]]\nkind = "mqtt"\nurl = "mqtt://a"\nclient_id = "b"\ntopic = "a\\u0000"',
+        ["sinks[0].topic: expected no control characters; character 2 is one"],
+    ),
+    "topic of a source": (
+        STREAM + MQTT + 'url = "mqtt://a"\ntopics = [{ topic = "a/\\n" }]',
+        ["sources[0].topics[0].topic: expected no control characters; character 3 is one"],
+    ),
+    "client of a source": (
+        STREAM
+        + '[[sources]]\nkind = "mqtt"\nclient_id = "a\\u0085"\nurl = "mqtt://a"\n'
+        + 'topics = [{ topic = "a" }]',
+        ["sources[0].client_id: expected no control characters; character 2 is one"],
+    ),
+    "client of a sink": (
+        STREAM
+        + f'[[sinks]]\nkind = "mqtt"\nurl = "mqtt://a"\nclient_id = "{"b" * 65536}"\ntopic = "a"',
+        ["sinks[0].client_id: expected at most 65535 bytes, got 65536"],
+    ),
     "one name for a source and a sink": (
         STREAM
         + (MQTT + 'url = "mqtt://a"\ntopics = [{ topic = "a" }]\n')
