@@ -17,7 +17,7 @@ from msgspec import Meta
 from streamrnn_server import schema
 from streamrnn_server.config_sinks import AnySink
 from streamrnn_server.config_sources import SourceTable
-from streamrnn_server.schema import Above0, Count, Text
+from streamrnn_server.schema import SECRET, Above0, Count, Text
 
 
 class ConfigError(ValueError):
@@ -45,7 +45,8 @@ class ServerTable(msgspec.Struct, frozen=True, kw_only=True):
     ] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="0 takes any free port")] = 8765
     token: Annotated[
-        str, Meta(description='what viewers and senders show; best "${STREAMRNN_TOKEN}"')
+        str,
+        Meta(description='what viewers and senders show; best "${STREAMRNN_TOKEN}"', extra=SECRET),
     ] = ""
     hosts: Annotated[
         tuple[Text, ...],

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from streamrnn_server.config_sources import BrokerTable
-from streamrnn_server.schema import Text
+from streamrnn_server.schema import SECRET, Text
 
 Name = Annotated[
     Text | None,
@@ -35,10 +35,13 @@ class WebhookSink(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
 
     name: Name = None
     match: Match = "*"
-    url: Annotated[Text, Meta(description="http:// or https:// address")]
+    url: Annotated[Text, Meta(description="http:// or https:// address", extra=SECRET)]
     headers: Annotated[
         dict[str, str],
-        Meta(description='sent along: { Authorization = "Bearer ${file:/run/secrets/hook}" }'),
+        Meta(
+            description='sent along: { Authorization = "Bearer ${file:/run/secrets/hook}" }',
+            extra=SECRET,
+        ),
     ] = {}
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from streamrnn_server.schema import Above0, Text
+from streamrnn_server.schema import SECRET, Above0, Text
 
 
 class ReplaySource(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="replay"):
@@ -72,7 +72,8 @@ class BrokerTable(msgspec.Struct, frozen=True, kw_only=True):
     version: Annotated[Literal["3.1.1", "5"], Meta(description="of MQTT")] = "3.1.1"
     user: Annotated[str, Meta(description="who it is, for a broker that asks")] = ""
     password: Annotated[
-        str, Meta(description='best "${file:/run/secrets/mqtt}" or "${MQTT_PASSWORD}"')
+        str,
+        Meta(description='best "${file:/run/secrets/mqtt}" or "${MQTT_PASSWORD}"', extra=SECRET),
     ] = ""
     ca: Annotated[
         Text | None, Meta(description="file of certificates to trust instead of the system's")

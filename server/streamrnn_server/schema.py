@@ -21,11 +21,26 @@ Text = Annotated[str, Meta(min_length=1)]
 Count = Annotated[int, Meta(ge=1)]
 Above0 = Annotated[float, Meta(gt=0)]
 
+SECRET = {"secret": True}  # Meta(extra=SECRET): what is wrong is said without what came
+
 VARIABLE = re.compile(r"\$\{(?:file:([^}]+)|([A-Za-z_]\w*))\}")
 
 
-def problems(value: Any, of: inspect.Type, place: str = "") -> Iterator[str]:
+_KINDS = {
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "a table",
+}
+
+
+def problems(
+    value: Any, of: inspect.Type, place: str = "", *, secret: bool = False
+) -> Iterator[str]:
     """What is wrong with `value`, one line each: "place: expected this, got that"."""
+    secret = secret or (isinstance(of, inspect.Metadata) and of.extra == SECRET)
     of = _bare(of)
     if isinstance(of, inspect.StructType) and isinstance(value, dict):
         yield from _table(value, of, place)
@@ -36,9 +51,10 @@ def problems(value: Any, of: inspect.Type, place: str = "") -> Iterator[str]:
             yield from problems(item, of.item_type, f"{place}[{n}]")
     elif isinstance(of, inspect.DictType) and isinstance(value, dict):
         for key, item in value.items():
-            yield from problems(item, of.value_type, joined(place, key))
+            yield from problems(item, of.value_type, joined(place, key), secret=secret)
     elif not _fits(value, of):
-        yield f"{place}: expected {expected(of)}, got {shown(value)}"
+        got = _KINDS.get(type(value), "a date or time") if secret else shown(value)
+        yield f"{place}: expected {expected(of)}, got {got}"
 
 
 def expanded(value: Any, folder: Path, place: str = "") -> tuple[Any, list[str]]:

@@ -1,4 +1,4 @@
-"""Addresses and headers of webhooks are looked at before anything runs, and never shown."""
+"""What may be a secret is looked at before anything runs, and never shown."""
 
 from __future__ import annotations
 
@@ -83,3 +83,29 @@ def test_headers_of_a_webhook_are_checked(folder, monkeypatch, headers):  # noqa
 
 def test_other_headers_are_taken(folder):  # noqa: F811
     made(folder, HOOK + 'url = "http://hook"\nheaders = { "X.a" = "", B-c_d = "\u00fc\\t~ x" }')
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[server]\ntoken = 123456", "server.token: expected a text, got a number"),
+        (
+            MQTT + 'url = "mqtt://a"\npassword = ["rain"]\ntopics = [{ topic = "a" }]',
+            "sources[0].password: expected a text, got a list",
+        ),
+        (
+            '[[sinks]]\nkind = "webhook"\nurl = { rain = 1 }',
+            "sinks[0].url: expected a text that is not empty, got a table",
+        ),
+        (
+            '[[sinks]]\nkind = "webhook"\nurl = "http://a"\nheaders = "Authorization: rain"',
+            "sinks[0].headers: expected a table of texts, got a text",
+        ),
+        (
+            '[[sinks]]\nkind = "webhook"\nurl = "http://a"\nheaders = { Key = 2026-01-31 }',
+            "sinks[0].headers.Key: expected a text, got a date or time",
+        ),
+    ],
+)
+def test_a_secret_of_another_kind_is_not_shown(folder, text, said):  # noqa: F811
+    assert problem(folder, STREAM + text) == f"c.toml: {said}"
