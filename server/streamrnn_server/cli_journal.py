@@ -236,6 +236,9 @@ def _known(format: str) -> None:
 @contextmanager
 def _told() -> Iterator[None]:
     """Ends with what went wrong as one line in red, not with a traceback."""
+    import sqlite3
+    import zlib
+
     from streamrnn_server.config import ConfigError
     from streamrnn_server.database import JournalError
     from streamrnn_server.export import ExportError
@@ -247,3 +250,6 @@ def _told() -> Iterator[None]:
         raise typer.Exit(1) from None
     except (ConfigError, JournalError, ExportError, OSError) as error:
         fail(error)
+    except (sqlite3.Error, zlib.error) as error:
+        what = "`streamrnn restore BACKUP FOLDER` makes one of a backup"
+        fail(f"the journal cannot be read: {error}; {what}")

@@ -8,6 +8,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
+from streamrnn_server.backup import backup
 from streamrnn_server.cli import app
 from streamrnn_server.database import opened_to_read
 from streamrnn_server.export import (
@@ -176,3 +177,22 @@ def test_reading_late_samples_does_not_hold_the_write_ahead_log(behind, monkeypa
                 busy, *_ = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             assert busy == 0
     assert found == [90, 80, 70]
+
+
+@pytest.mark.parametrize(("table", "words"), [("late", ["--late"]), ("log", [])])
+def test_a_damaged_journal_is_told_in_one_line(behind, tmp_path, table, words):
+    folder = tmp_path / "copy"
+    backup(behind.journal.folder, folder)
+    with closing(sqlite3.connect(folder / FILE)) as db:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        (page,) = db.execute(query, (table,)).fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    content = bytearray((folder / FILE).read_bytes())
+    content[(page - 1) * size : page * size] = b"x" * size
+    (folder / FILE).write_bytes(content)
+    done = command(folder, *words)
+    assert (done.exit_code, done.stderr) == (
+        1,
+        "the journal cannot be read: database disk image is malformed; "
+        "`streamrnn restore BACKUP FOLDER` makes one of a backup\n",
+    )
