@@ -45,8 +45,8 @@ def export(
 ) -> None:
     """Write recorded samples with their predictions, to standard output or a file."""
     from streamrnn_server import export as to
-    from streamrnn_server.database import opened_to_read
-    from streamrnn_server.history import History
+    from streamrnn_server.database import opened_to_read, told_if_damaged
+    from streamrnn_server.history import History, each
     from streamrnn_server.journal import FILE
 
     _known(format)
@@ -60,9 +60,11 @@ def export(
         if late:
             with History(folder, stream or ()):  # whether there is such a stream
                 pass
-            db = stack.enter_context(closing(opened_to_read(folder / FILE)))
-            names = to.late_names(db)
-            rows = to.late(db, names, first, last, stream or ())
+            path = folder / FILE
+            db = stack.enter_context(closing(opened_to_read(path)))
+            with told_if_damaged(path):
+                names = to.late_names(db)
+            rows = each(path, to.late(db, names, first, last, stream or ()))
         else:
             past = stack.enter_context(History(folder, stream or ()))
             names = to.names_of(past.kinds.values(), predictions=predictions is not False)
@@ -236,9 +238,6 @@ def _known(format: str) -> None:
 @contextmanager
 def _told() -> Iterator[None]:
     """Ends with what went wrong as one line in red, not with a traceback."""
-    import sqlite3
-    import zlib
-
     from streamrnn_server.config import ConfigError
     from streamrnn_server.database import JournalError
     from streamrnn_server.export import ExportError
@@ -250,6 +249,3 @@ def _told() -> Iterator[None]:
         raise typer.Exit(1) from None
     except (ConfigError, JournalError, ExportError, OSError) as error:
         fail(error)
-    except (sqlite3.Error, zlib.error) as error:
-        what = "`streamrnn restore BACKUP FOLDER` makes one of a backup"
-        fail(f"the journal cannot be read: {error}; {what}")

@@ -193,6 +193,6 @@ def test_a_damaged_journal_is_told_in_one_line(behind, tmp_path, table, words):
     done = command(folder, *words)
     assert (done.exit_code, done.stderr) == (
         1,
-        "the journal cannot be read: database disk image is malformed; "
+        f"{folder / FILE} cannot be read: database disk image is malformed; "
         "`streamrnn restore BACKUP FOLDER` makes one of a backup\n",
     )
