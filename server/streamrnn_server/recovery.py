@@ -187,9 +187,9 @@ def _restore(
 def _tell_what_lacks(groups: dict[int, Group], journal: Journal, start: NDArray[np.int64]) -> None:
     """Samples from number start[id] on that were dropped: only where a snapshot is damaged."""
     with closing(journal.read()) as db:
-        oldest = db.execute(
-            "SELECT id, coalesce(min(first), left_log) FROM streams "
-            "LEFT JOIN chunks ON stream = id GROUP BY id"
+        oldest = db.execute(  # by its index: there may be a million chunks
+            "SELECT id, coalesce("
+            "(SELECT min(first) FROM chunks WHERE stream = streams.id), left_log) FROM streams"
         )
         lacking = [first - int(start[id]) for id, first in oldest.fetchall() if id in groups]
     lacking = [count for count in lacking if count > 0]

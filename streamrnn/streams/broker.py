@@ -76,9 +76,11 @@ def place(url: str) -> Place:
     expected = "expected mqtt://host:port, or mqtts:// for TLS"
     if "@" in parts.netloc:  # not shown: it may hold a password
         raise ValueError(f"{expected}, without user and password, which have keys of their own")
-    if usual is None or not parts.hostname or parts.path.strip("/"):
+    host = parts.hostname or ""
+    known = host.isprintable() and host.split() == [host]
+    if usual is None or not known or port == 0 or parts.path.strip("/"):
         raise ValueError(f"{expected}, got {url!r}")
-    return Place(parts.hostname, port or usual, parts.scheme == "mqtts")
+    return Place(host, port or usual, parts.scheme == "mqtts")
 
 
 class Link:

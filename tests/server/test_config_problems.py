@@ -307,6 +307,14 @@ CASES = {
         STREAM + MQTT + 'url = "http://a"\ntopics = [{ topic = "a" }]',
         ["sources[0].url: expected mqtt://host:port, or mqtts:// for TLS, got 'http://a'"],
     ),
+    "port of a broker": (
+        STREAM + MQTT + 'url = "mqtt://a:0"\ntopics = [{ topic = "a" }]',
+        ["sources[0].url: expected mqtt://host:port, or mqtts:// for TLS, got 'mqtt://a:0'"],
+    ),
+    "host of a broker": (
+        STREAM + MQTT + 'url = "mqtt://a b"\ntopics = [{ topic = "a" }]',
+        ["sources[0].url: expected mqtt://host:port, or mqtts:// for TLS, got 'mqtt://a b'"],
+    ),
     "password in the address": (
         STREAM + MQTT + 'url = "mqtt://me:rain@a"\ntopics = [{ topic = "a" }]',
         [
