@@ -1,4 +1,5 @@
-"""Kills a server again and again while it is sent samples and labels, and looks at its journal.
+"""Kills a server again and again while it is sent samples and labels and reads files, and looks at
+its journal.
 
 Samples of some streams come out of order, some too late, and of others rows are made. A line is a
 minute of the streams' time, so that whoever waits for earlier ones is let go by those, never by the
@@ -34,7 +35,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from streamrnn.streams import Pipeline, Refused
 from streamrnn.streams.commit import Commit
 from streamrnn.streams.lateness import Held
-from tests.faults.nursery import CHANNELS, KINDS, LATENESS_S, quiet, rules
+from tests.faults.nursery import CHANNELS, FOLLOWED, KINDS, LATENESS_S, PLAYED, quiet, rules
 
 ROOT = Path(__file__).parents[2]
 STREAMS = [f"{kind}/{n}" for kind in KINDS for n in range(10)]
@@ -45,7 +46,11 @@ LATE = 8  # lines within which some of them come
 DISORDER_S = LATENESS_S - 4 * LINE_S  # by so much samples come out of order
 TOO_LATE = 500  # lines: more than may be on the way and wait together
 
+HEADER = "t,temp,load\n"
+PLAYED_ROWS = 100
+
 Values = list[float] | float  # of a sample; of a label
+Sample = tuple[float, bytes, bytes]  # t, x, y
 Event = tuple[str, float, Values]  # stream, time, values
 
 
@@ -172,6 +177,8 @@ async def torture(folder: Path, kills: int, seed: int) -> tuple[int, int]:
     """Kill a server `kills` times; how many lines were acknowledged, how many are recorded."""
     draw = random.Random(seed)
     sender = Sender()
+    (folder / FOLLOWED).write_text(HEADER)
+    (folder / PLAYED).write_text(HEADER + "".join(map(line_of, range(PLAYED_ROWS))))
     command = [sys.executable, "-m", "tests.faults.nursery"]
     nursery = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -187,6 +194,7 @@ async def torture(folder: Path, kills: int, seed: int) -> tuple[int, int]:
                 os.kill(int(pid), signal.SIGTERM)
                 break
             sending = asyncio.create_task(sender.send(url, sys.maxsize))
+            appending = asyncio.create_task(append(folder / FOLLOWED, random.Random(kill)))
             # Some time after it got somewhere, lest a busy machine's servers die before they begin.
             line = sender.acknowledged + draw.choice((0, 1, 20, 200))
             reaching = asyncio.create_task(sender.reaches(line))
@@ -195,6 +203,7 @@ async def torture(folder: Path, kills: int, seed: int) -> tuple[int, int]:
             await asyncio.wait({sending}, timeout=draw.uniform(0.0, 0.2))
             os.kill(int(pid), signal.SIGKILL)
             await sending
+            appending.cancel()
     finally:
         nursery.stdin.close()
         await asyncio.to_thread(nursery.stdout.read)  # to its end: when the last server is gone
@@ -204,14 +213,63 @@ async def torture(folder: Path, kills: int, seed: int) -> tuple[int, int]:
     return sender.acknowledged, await asyncio.to_thread(verify, folder)
 
 
+def line_of(row: int) -> str:
+    return f"{row},{row},{row % 7}\n"
+
+
+async def append(path: Path, draw: random.Random) -> None:
+    """Go on with a file, also in the middle of a line."""
+    with path.open("r+") as file:
+        begun = file.read()
+        row = begun.count("\n") - 1
+        rest = begun.rpartition("\n")[2]
+        text = line_of(row).removeprefix(rest)
+        while True:
+            for _ in range(draw.choice((1, 5, 40))):
+                row += 1
+                text += line_of(row)
+            cut = len(text) - draw.randrange(4)
+            file.write(text[:cut])
+            file.flush()
+            text = text[cut:]
+            await asyncio.sleep(draw.uniform(0.0, 0.02))
+
+
+def verify_files(folder: Path, recorded: dict[str, list[Sample]]) -> None:
+    """Whether rows 0, 1, ... of both files are there once, with an uninterrupted run's predictions.
+
+    As many of the followed file as it has; of the one that is played over and over, some.
+    """
+    whole = (folder / FOLLOWED).read_text().count("\n") - 1
+    have = recorded.pop("file/followed")
+    assert [t for t, _, _ in have] == [*range(whole)], "followed: lost, or twice"
+    played = recorded.pop("file/played")
+    assert [t for t, _, _ in played] == [*range(len(played))], "played: lost, or twice"
+    assert len(played) > PLAYED_ROWS
+    found: dict[str, list[bytes]] = {}
+    pipeline = Pipeline(rules())
+
+    def note(result: Any) -> None:
+        for key, y in zip(result.batch.keys, result.batch.y, strict=True):
+            found.setdefault(key, []).append(y.tobytes())
+
+    pipeline.sink(note)
+    for key, rows, length in (("file/1", have, whole), ("file/2", played, PLAYED_ROWS)):
+        for n in range(len(rows)):
+            pipeline.take(key, [n % length, n % length % 7], n)
+        pipeline.flush()
+        assert [y for _, _, y in rows] == found.pop(key), "other predictions of a file's rows"
+
+
 def verify(folder: Path) -> int:
     """Whether the journal holds lines 1, 2, ... and the predictions of an uninterrupted run.
 
     The last line that it knows of its sender: all of them and nothing else must be there.
     """
-    recorded: dict[str, list[tuple[float, bytes, bytes]]] = {}
+    recorded: dict[str, list[Sample]] = {}
     for key, t, x, y in samples(folder):
         recorded.setdefault(key, []).append((t, np.array(x).tobytes(), y))
+    verify_files(folder, recorded)
     journal = Journal(folder)
     last = journal.marks["sender plant"]
     with closing(journal.read()) as db:
@@ -220,7 +278,7 @@ def verify(folder: Path) -> int:
         waiting = db.execute("SELECT key, t, x FROM waiting ORDER BY id").fetchall()
         late = db.execute("SELECT key, t, x FROM late ORDER BY rowid").fetchall()
     journal.close()
-    expected: dict[str, list[tuple[float, bytes, bytes]]] = {}
+    expected: dict[str, list[Sample]] = {}
     labels: list[tuple[str, int, float, float]] = []
     wait: dict[int, Held] = {}
     too_late: list[Held] = []

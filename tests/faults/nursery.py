@@ -3,7 +3,8 @@
     python -m tests.faults.nursery     reads "FOLDER" from standard input, a line each, and prints
                                        "PID URL" of a server whose journal is there
 
-So a server is up in a tenth of a second and can be killed often. It makes snapshots and compacts
+So a server is up in a tenth of a second and can be killed often. It follows one file and plays
+another over and over. It makes snapshots and compacts
 its journal as often as it can, that kills may hit that, and has a third of its states in memory.
 """
 
@@ -15,6 +16,7 @@ import os
 import signal
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 
 from streamrnn_server import app, recorder
@@ -22,11 +24,12 @@ from streamrnn_server.app import Server, Settings
 from streamrnn_server.journal import Journal
 
 import streamrnn as srnn
-from streamrnn.streams import Pipeline, Rule
+from streamrnn.streams import Pipeline, Rule, follow, replay
 
 CHANNELS = ("temp", "load")
 KINDS = ("gru", "learn", "order", "every")
 LATENESS_S = 900.0
+FOLLOWED, PLAYED = "followed.csv", "played.csv"  # beside the journal
 
 
 def rules() -> list[Rule]:
@@ -38,6 +41,7 @@ def rules() -> list[Rule]:
         Rule("learn/*", lambda channels: detector, CHANNELS),
         Rule("order/*", lambda channels: gru, CHANNELS, lateness=LATENESS_S),
         Rule("every/*", lambda channels: detector, CHANNELS, **grid),
+        Rule("file/*", lambda channels: gru, CHANNELS),
     ]
 
 
@@ -49,7 +53,14 @@ def quiet() -> None:
 async def serve(folder: str) -> None:
     recorder.SNAPSHOT_S = app.SURVEY_S = 0.02
     pipeline = Pipeline(rules(), state_bytes=400_000, folder=Path(folder))
-    server = Server(pipeline, settings=Settings(port=0), journal=Journal(Path(folder)))
+    path = Path(folder)
+    sources = [
+        partial(follow, path / FOLLOWED, key="file/followed", poll_s=0.01, asynchronous=True),
+        partial(
+            replay, path / PLAYED, key="file/played", rate_hz=2000, loop=True, asynchronous=True
+        ),
+    ]
+    server = Server(pipeline, sources, settings=Settings(port=0), journal=Journal(path))
     await server.run(lambda server: print(os.getpid(), server.url, flush=True))
 
 

@@ -62,10 +62,10 @@ def test_a_file_is_recorded_once_over_restarts_and_a_full_disk(tmp_path, monkeyp
     options = {"rate_hz": math.inf} if kind is replay else {"poll_s": 0.02}
 
     async def main():
-        for end in (120, 300, None):
+        for end in (120, 301, len(lines)):
             path.write_text("t,temp\n" + lines[:end])
             async with started(tmp_path, partial(kind, path, **options)) as s:
-                breaks(monkeypatch, s, often=2, once=1)
+                breaks(monkeypatch, s, often=2, once=end % 2)
                 await comes(s, lines[:end].count("\n"))
                 await asyncio.sleep(0.05)  # for what would come twice
 
