@@ -58,15 +58,15 @@ def breaks(monkeypatch, s, often, once):
 def test_a_file_is_recorded_once_over_restarts_and_a_full_disk(tmp_path, monkeypatch, kind):
     monkeypatch.setattr("streamrnn.streams.sources.BATCH_ROWS", 7)
     path = tmp_path / "pump.csv"
-    lines = "".join(f"{n},{n}\n" for n in range(100))
+    lines = [f"{n},{n}\n" for n in range(100)]
     options = {"rate_hz": math.inf} if kind is replay else {"poll_s": 0.02}
 
     async def main():
-        for end in (120, 301, len(lines)):
-            path.write_text("t,temp\n" + lines[:end])
+        for end in (22, 53, 100):
+            path.write_text("t,temp\n" + "".join(lines[:end]))
             async with started(tmp_path, partial(kind, path, **options)) as s:
                 breaks(monkeypatch, s, often=2, once=end % 2)
-                await comes(s, lines[:end].count("\n"))
+                await comes(s, end)
                 await asyncio.sleep(0.05)  # for what would come twice
 
     run(main())
