@@ -81,6 +81,7 @@ def of_file(path: Path, target: Path, streams: Sequence[Streams], *, timed: bool
     """The configuration for a recording; `timed`: it says when each sample was taken."""
     named = os.path.relpath(path, target.parent) if target.parent else str(path)
     lines = [f"# {path.name}, as it was read.", *_head(), *_streams(streams)]
+    lines += ["# Played once, as the journal has it then: without [journal], at each start."]
     lines += ["[[sources]]", 'kind = "replay"  # "follow" goes on with lines that are appended']
     lines += [f"path = {_text(Path(named).as_posix())}"]
     lines += ["speed = 1  # times real time"] if timed else ["rate_hz = 1  # it has no times"]

@@ -115,7 +115,7 @@ class replay(Source):
                 raise Refused("file", str(self.path), error)
             if not self.looped:
                 if count <= done:
-                    self.detail = "all of it has been played"
+                    self.detail = "all of it has been played; `streamrnn replay` runs it again"
                 return
             skipped = max(0, done - count) // lap
             count += skipped * lap

@@ -174,7 +174,10 @@ def test_a_replay_goes_on_after_its_last_row(tmp_path, monkeypatch, loop, ends):
         source = kept.play(make)
         assert kept.rows == once.rows
         source = kept.play(make)
-        assert (source.state, source.detail) == ("ended", "all of it has been played")
+        assert (source.state, source.detail) == (
+            "ended",
+            "all of it has been played; `streamrnn replay` runs it again",
+        )
     assert kept.rows == once.rows[: len(kept.rows)]
     assert len(kept.rows) >= min(10, 3 * sum(ends) - 4)
 
