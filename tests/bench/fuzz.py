@@ -1,10 +1,10 @@
-"""A server on damaged input: messages, frames and requests, each of which must end well.
+"""A server with a journal on damaged input, each piece of which must end well.
 
-python -m tests.bench.fuzz [100000]
+python -m tests.bench.fuzz [100000]     messages, frames, requests, messages of MQTT, lines of files
 
 Well is an acknowledgement, an answer or a close, in seconds; afterwards the server has no more
 tasks and file handles than before, and a stream that good samples were sent to all the while has
-the predictions of one that was alone.
+the predictions of one that was alone, and has them in its journal.
 """
 
 from __future__ import annotations
@@ -13,26 +13,40 @@ import asyncio
 import json
 import random
 import sys
+import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 import psutil
+from paho.mqtt.client import MQTTMessage
 from streamrnn_server import protocol as p
 from streamrnn_server.app import Server, Settings
+from streamrnn_server.history import History
 from streamrnn_server.ingest_protocol import Columns, encode_columns
+from streamrnn_server.journal import Journal
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 import streamrnn as srnn
-from streamrnn.streams import Pipeline, Rule
+from streamrnn.streams import Broker, Pipeline, Rule, Topic, follow, mqtt
+from streamrnn.streams.subscribed import Received, _Chunk
 from tests.bench.damaged import mutant
 
 WITHIN_S = 20.0
 LOCAL: dict[str, Any] = {"compression": None, "proxy": None, "ping_interval": None}
 KEYS = ["a", "b", "c"]
-SHARES = {"ingest": 60, "live": 20, "frames": 10, "requests": 10}  # of 100
+SHARES = {  # of 100
+    "ingest": 40, "senders": 5, "live": 15, "frames": 10, "requests": 10, "mqtt": 10, "lines": 10,
+}  # fmt: skip
 MESSAGES = 100  # on one connection
+GROWN_MB = 30.0  # that are no growth, over the second half: 4 are the usual
+HEADER = b"stream,t,temp,load\n"
 
 gru = srnn.GRU(1, 8, 1)
 
@@ -43,6 +57,7 @@ def rules() -> list[Rule]:
         Rule("good", lambda channels: gru, ("value",)),
         Rule("[abc]", lambda channels: leaf, ("temp", "load")),
         Rule("late", lambda channels: srnn.Forecaster(), ("value",)),
+        Rule("file", lambda channels: leaf, ("temp", "load")),
     ]
 
 
@@ -74,11 +89,35 @@ LIVE = [
 REQUESTS = [
     b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     b"GET /past?stream=a&from=0&to=5&pixels=10 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET /past?stream=good HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET /past?from=2023-11-14T22:13:20Z&stream=b&to=1.8e9 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    b"GET /index.html HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: gzip\r\n\r\n",
     b"HEAD /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer x\r\n\r\n",
     b"POST /ingest HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\nhello",
     b"GET /ingest?sender=x&from=3 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\n"
     b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+]
+
+
+QUERIES = [b"sender=x&from=3", b"stream=a&sender=plant", b"from=1&sender=%C3%A4&stream=b"]
+TOPICS = [
+    Topic("plant/#", id="n", time="t"),
+    Topic("one/+/+", channel="{2}", key="{1}"),
+    Topic("some/+", fields={"temp": "data.temp", "load": "data.load"}, key="a", retained=True),
+    Topic("#"),
+]
+PUBLISHED = [  # topics and payloads
+    (b"plant/7", b'{"n": 12, "t": 1700000000, "temp": 20.5, "load": null}'),
+    (b"one/b/temp", b"21.5"),
+    (b"one/c/load", b'{"value": 1e3}'),
+    (b"some/7", b'{"data": {"temp": 20.5, "load": [1, {"deep": {}}]}}'),
+]
+LINES = [
+    b"a,1700000000,20.5,3\n",
+    b'"b",2023-11-14T22:13:20Z,,-1e3\nc,1700000000.5,NaN,inf\n',
+    b"a;1700000000;20,5;3\n\n",
 ]
 
 
@@ -90,14 +129,23 @@ class Outcome(NamedTuple):
 
 
 class Damage:
-    """Throws mutants at a server; `slowest_s` is the longest that any of its answers took."""
+    """Throws mutants at a server; `slowest_s` is the longest that any of its answers took.
 
-    def __init__(self, server: Server, rng: random.Random) -> None:
+    file   that the server follows
+    """
+
+    def __init__(self, server: Server, rng: random.Random, file: Path) -> None:
+        self.pipeline, self.file = server.pipeline, file
+        self.source = mqtt(Broker("nowhere", client_id="fuzz"), TOPICS)
+        self.source.taker = self.pipeline
+        self.source.on_refused(self.pipeline.refuse)
         self.url = server.url.replace("http", "ws")
         self.host, port = server.url.removeprefix("http://").split(":")
         self.port = int(port)
         self.rng = rng
         self.slowest_s = 0.0
+        self.counts: Counter[str] = Counter()  # samples that were predicted, by stream
+        self.pipeline.sink(lambda result: self.counts.update(result.batch.keys))
 
     def one(self, of: list[bytes]) -> bytes:
         return mutant(self.rng.choice(of), self.rng)
@@ -112,6 +160,49 @@ class Damage:
                 except UnicodeDecodeError:
                     await connection.send(message)
                 assert json.loads(await self._within(connection.recv()))["type"] == "ack"
+
+    async def senders(self, count: int) -> None:
+        """Whatever a sender says of itself, it is told why not or its message is acknowledged."""
+        for _ in range(count):
+            query = quote(self.one(QUERIES).decode(errors="replace"), safe="&=%+")
+            async with connect(f"{self.url}/ingest?{query}", **LOCAL) as connection:
+                with suppress(ConnectionClosed):
+                    await connection.send(b"1")
+                    while True:
+                        told = json.loads(await self._within(connection.recv()))
+                        if told["type"] == "ack":
+                            break
+
+    async def mqtt(self, count: int) -> None:
+        """Messages as a broker passes them on, twice where it says so."""
+        for n in range(count):
+            topic, payload = self.rng.choice(PUBLISHED)
+            if self.rng.random() < 0.3:
+                topic = mutant(topic, self.rng)
+            message = MQTTMessage(n, topic)
+            message.payload = mutant(payload, self.rng)
+            message.qos, message.retain = self.rng.choice((0, 1)), self.rng.random() < 0.2
+            for again in (False, True)[: self.rng.choice((1, 2))]:
+                message.dup = again
+                chunk = _Chunk(self.source)
+                chunk.take(Received(message, 1))
+                for batch in chunk.batches():
+                    self.pipeline.take_batch(batch, recorded=False)
+                self.pipeline.flush()
+            await asyncio.sleep(0)
+
+    async def lines(self, count: int) -> None:
+        """Lines at the end of a file; the last, a good one, comes through."""
+        with self.file.open("ab") as file:
+            for _ in range(count):
+                file.write(self.one(LINES))
+            before = self.counts["file"]
+            file.write(b'\n"\nfile,1,2,3\n')  # whatever quote was open is closed
+        await self._within(self._comes("file", before))
+
+    async def _comes(self, key: str, before: int) -> None:
+        while self.counts[key] == before:
+            await asyncio.sleep(0.01)
 
     async def live(self, count: int) -> None:
         """The connection goes on: at the end it still answers."""
@@ -165,15 +256,34 @@ async def _drained(reader: asyncio.StreamReader) -> None:
 
 async def fuzzed(count: int, seed: int) -> Outcome:
     """Throw `count` mutants at a server of one's own. Raises AssertionError or TimeoutError."""
-    rng, own = random.Random(seed), psutil.Process()
+    with tempfile.TemporaryDirectory() as folder:
+        outcome, seen = await _fuzzed(count, random.Random(seed), Path(folder))
+        x = np.arange(len(seen), dtype=np.float32) % 17
+        alone = [y.tobytes() for y in srnn.GRU(1, 8, 1).run(x.reshape(-1, 1))]
+        assert seen == alone, "the good stream was harmed"
+        with History(Path(folder), ["good"]) as past:
+            kept = [
+                np.ascontiguousarray(y).tobytes() for part in past.samples() for y in part.samples.y
+            ]
+        assert kept == alone, "the good stream was harmed in the journal"
+    return outcome
+
+
+async def _fuzzed(count: int, rng: random.Random, folder: Path) -> tuple[Outcome, list[bytes]]:
+    """With the predictions of the good stream."""
+    own = psutil.Process()
     seen: list[bytes] = []
     done: Counter[str] = Counter()
-    pipeline = Pipeline(rules())
+    pipeline = Pipeline(rules(), folder=folder)
     pipeline.sink(lambda r: seen.extend(_of(r, "good")))
     settings = Settings(port=0, senders=1000, viewers=1000)
-    async with Server(pipeline, settings=settings) as server:
+    file = folder / "lines.csv"
+    file.write_bytes(HEADER)
+    sources = [partial(follow, file, poll_s=0.01, asynchronous=True)]
+    server = Server(pipeline, sources, settings=settings, journal=Journal(folder))
+    async with server:
         await server.ready()
-        damage = Damage(server, rng)
+        damage = Damage(server, rng, file)
         async with connect(f"{damage.url}/ingest?stream=good", **LOCAL) as good:
             tasks, handles = len(asyncio.all_tasks()), own.num_fds()
             rounds = max(1, count // MESSAGES)
@@ -186,15 +296,12 @@ async def fuzzed(count: int, seed: int) -> Outcome:
                 assert json.loads(await good.recv())["taken"] == 1
                 if n == rounds // 2:
                     middle = own.memory_info().rss
-            pipeline.flush()
             grown = (own.memory_info().rss - middle) / 1e6
+            assert server.sources[0].state == "running", server.sources[0].detail
             async with asyncio.timeout(WITHIN_S):
                 while len(asyncio.all_tasks()) > tasks or own.num_fds() > handles:
                     await asyncio.sleep(0.05)
-    x = np.arange(rounds, dtype=np.float32) % 17
-    alone = srnn.GRU(1, 8, 1).run(x.reshape(-1, 1))
-    assert seen == [y.tobytes() for y in alone], "the good stream was harmed"
-    return Outcome(done, pipeline.refused, damage.slowest_s, grown)
+    return Outcome(done, pipeline.refused, damage.slowest_s, grown), seen
 
 
 def _of(result: Any, key: str) -> list[bytes]:
@@ -213,6 +320,8 @@ def main() -> None:
         f"slowest answer {outcome.slowest_s:.2f} s; memory {outcome.memory_mb:+.1f} MB over the "
         "second half; as many tasks and file handles as before"
     )
+    if outcome.memory_mb > GROWN_MB:
+        sys.exit(f"expected at most {GROWN_MB:g} MB more at the end than in the middle")
 
 
 if __name__ == "__main__":

@@ -110,12 +110,15 @@ def send(url: str, rate_hz: float, rows: int, streams: int, pipe: Connection) ->
 
 
 def watch(url: str, viewers: int, streams: int, apart: int, pipe: Connection) -> None:
-    """Viewers of 10 streams each, `apart` from one to the next; how late each sample was."""
+    """Viewers of 10 streams each, `apart` from one to the next.
+
+    Tells of all of them how many samples came, in how many messages, and how late: half, 99 %.
+    """
     late: list[float] = []
-    ready = 0
+    ready = messages = 0
 
     async def one(n: int) -> None:
-        nonlocal ready
+        nonlocal ready, messages
         async with connect(f"{url}/live", **VIEWER) as connection:
             ids = [(n * apart + k) % streams for k in range(10)]
             watched = [p.WatchStream(id) for id in ids]
@@ -126,6 +129,7 @@ def watch(url: str, viewers: int, streams: int, apart: int, pipe: Connection) ->
                 if isinstance(message, bytes):
                     frames += 1
                     if message[0] == binary.SAMPLES:
+                        messages += 1
                         now = time.time()
                         for chunk in binary.decode_binary(message).chunks:  # type: ignore[union-attr]
                             late.extend((now - chunk.t).tolist())
@@ -133,6 +137,7 @@ def watch(url: str, viewers: int, streams: int, apart: int, pipe: Connection) ->
                         await connection.send(p.encode(p.Ack(frames)))
 
     async def main() -> None:
+        nonlocal messages
         tasks = [asyncio.create_task(one(n)) for n in range(viewers)]
         while ready < viewers:
             await asyncio.sleep(0.05)
@@ -140,8 +145,10 @@ def watch(url: str, viewers: int, streams: int, apart: int, pipe: Connection) ->
         while (asked := await asyncio.to_thread(pipe.recv)) != "stop":
             if asked == "begin":
                 late.clear()
+                messages = 0
             else:
-                pipe.send((len(late), np.percentile(late, (50, 99)).tolist() if late else []))
+                quantiles = np.percentile(late, (50, 99)).tolist() if late else []
+                pipe.send((len(late), messages, quantiles))
         for task in tasks:
             task.cancel()
 
@@ -176,7 +183,7 @@ def server_process(url: str) -> psutil.Process:
 # --- what is measured -----------------------------------------------------------------------------
 
 
-Row = tuple[str, str, str, str]
+Row = tuple[str, str, str, str, str]
 
 
 class Measured(NamedTuple):
@@ -184,6 +191,7 @@ class Measured(NamedTuple):
     cpu: float  # seconds of the server's a second
     late_ms: list[float]  # median and 99th percentile
     seen: int  # samples by all viewers
+    frames_hz: float  # messages with samples a second, for each viewer
     gaps: int
 
 
@@ -220,18 +228,21 @@ def measure(
                 time.sleep(seconds)
                 after = figures()
                 watching.send("told")
-                seen, late = watching.recv()
+                seen, messages, late = watching.recv()
         assert not after[1], after[1]
         took = after[4] - before[4]
         rate, cpu = (after[0] - before[0]) / took, (after[3] - before[3]) / took
-        return Measured(rate, cpu, [1e3 * s for s in late], seen, after[2] - before[2])
+        frames_hz = messages / max(1, viewers) / took
+        gaps = after[2] - before[2]
+        return Measured(rate, cpu, [1e3 * s for s in late], seen, frames_hz, gaps)
 
 
 def flood(seconds: float) -> Iterator[Row]:
     for name, mark in MARKS.items():
         m = measure(name, seconds, rows=4096, viewers=10)
         rate = f"{m.rate_hz:,.0f} ({m.rate_hz / mark:.2f} of {mark:,})"
-        yield f"as many as come, {name}", rate, "", f"{1e6 * m.cpu / m.rate_hz:.1f} us a sample"
+        cpu = f"{1e6 * m.cpu / m.rate_hz:.1f} us a sample"
+        yield f"as many as come, {name}", rate, "", f"{m.frames_hz:.0f}", cpu
 
 
 def half(seconds: float) -> Iterator[Row]:
@@ -239,7 +250,8 @@ def half(seconds: float) -> Iterator[Row]:
         m = measure(name, seconds, rate_hz=mark / 2, rows=mark // 200, viewers=10)
         p50, p99 = m.late_ms
         late = f"{p50:.0f}, {p99:.0f} ms" + (f", {m.gaps} gaps" if m.gaps else "")
-        yield f"{mark // 2:,} a second, {name}", f"{m.rate_hz:,.0f}", late, f"{100 * m.cpu:.0f} %"
+        of, rate = f"{mark // 2:,} a second, {name}", f"{m.rate_hz:,.0f}"
+        yield of, rate, late, f"{m.frames_hz:.0f}", f"{100 * m.cpu:.0f} %"
 
 
 def viewers(seconds: float) -> Iterator[Row]:
@@ -251,7 +263,8 @@ def viewers(seconds: float) -> Iterator[Row]:
         p50, p99 = many.late_ms
         late = f"{p50:.0f}, {p99:.0f} ms" + (f", {100 * share:.0f} % seen" if share < 0.97 else "")
         cpu = f"{100 * (many.cpu - none.cpu):.1f} % beside {100 * none.cpu:.1f} %"
-        yield f"100 viewers of {what} at 20 Hz", f"{many.rate_hz:,.0f}", late, cpu
+        rate, frames = f"{many.rate_hz:,.0f}", f"{many.frames_hz:.0f}"
+        yield f"100 viewers of {what} at 20 Hz", rate, late, frames, cpu
 
 
 def restart(seconds: float) -> Iterator[Row]:
@@ -268,7 +281,7 @@ def restart(seconds: float) -> Iterator[Row]:
             with process(serve, name, folder, np.inf, np.inf) as server:
                 server.recv()
                 took = time.perf_counter() - begin
-        yield f"10,000 a second, then killed, {name}", "", f"ready after {took:.1f} s", ""
+        yield f"10,000 a second, then killed, {name}", "", f"ready after {took:.1f} s", "", ""
 
 
 def main() -> None:
@@ -280,7 +293,8 @@ def main() -> None:
     given = parser.parse_args()
     rows = (row for case in given.cases for row in cases[case](given.seconds))
     lines = []
-    for line in table(("", "samples a second", "until seen: half, 99 %", "CPU"), rows):
+    names = ("", "samples a second", "until seen: half, 99 %", "messages a second", "CPU")
+    for line in table(names, rows):
         print(line, flush=True)
         lines.append(line)
     if given.write:

@@ -10,7 +10,8 @@ python -m tests.bench.soak backlog                             as many as come f
 python -m tests.bench.soak idle                                10 000 streams, most of them idle
 
 The sensors of a month have a daily cycle, a drift and noise, each its own. --write puts the tables
-of `month --days 30 --step detect`, `steady`, `full` and `backlog` into docs/journal.md.
+of `month --days 30 --step detect`, `steady`, `full` and `backlog` into docs/journal.md, and that of
+`idle` into docs/serve.md.
 """
 
 from __future__ import annotations
@@ -169,7 +170,7 @@ def steady(seconds: float) -> list[str]:
                         time.sleep(max(0.0, begin + part * seconds / 8 - time.perf_counter()))
                         count = _count(server)
                         late.send("told")
-                        _, (p50, p99) = late.recv()
+                        *_, (p50, p99) = late.recv()
                         memory, handles = child.memory_info().rss / 1e6, child.num_fds()
                         rate = (count - before) / (seconds / 8)
                         before = count
@@ -259,28 +260,31 @@ def _count(server: Connection) -> int:
     return count
 
 
-def idle() -> None:
-    """Every stream has 5 samples, then 100 of them go on."""
+def idle() -> list[str]:
+    """The table: every stream has 5 samples, then 100 of them go on."""
     streams, rounds = 10_000, 5
-    print(f"{'states in memory':>18}{'memory, MB':>12}{'kB a stream':>13}{'samples/s':>12}")
-    for name, state_bytes in (("all", float("inf")), ("64 MB", 64 << 20)):
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            process(serve, "Forecaster, 12 ahead", folder, state_bytes, np.inf) as server,
-        ):
-            url = server.recv()
-            child = server_process(url)
-            before, begin = child.memory_info().rss, time.perf_counter()
-            with process(send, url, float("inf"), 5000, streams):
-                while (count := _count(server)) < rounds * streams:
-                    time.sleep(0.2)
-            took = time.perf_counter() - begin
-            with process(send, url, 2000, 20, 100):
-                time.sleep(15)
-            memory = child.memory_info().rss - before
-            print(
-                f"{name:>18}{memory / 1e6:12.0f}{memory / streams / 1e3:13.1f}{count / took:12,.0f}"
-            )
+    names = ("states in memory", "memory, MB", "kB a stream", "samples/s")
+
+    def measured() -> Iterator[tuple[str, ...]]:
+        for name, state_bytes in (("all", float("inf")), ("64 MB", 64 << 20)):
+            with (
+                tempfile.TemporaryDirectory() as folder,
+                process(serve, "Forecaster, 12 ahead", folder, state_bytes, np.inf) as server,
+            ):
+                url = server.recv()
+                child = server_process(url)
+                before, begin = child.memory_info().rss, time.perf_counter()
+                with process(send, url, float("inf"), 5000, streams):
+                    while (count := _count(server)) < rounds * streams:
+                        time.sleep(0.2)
+                rate = count / (time.perf_counter() - begin)
+                with process(send, url, 2000, 20, 100):
+                    time.sleep(15)
+                memory = child.memory_info().rss - before
+                each = memory / streams / 1e3
+                yield name, f"{memory / 1e6:.0f}", f"{each:.0f}", f"{rate:,.0f}"
+
+    return printed(table(names, measured()))
 
 
 def main() -> None:
@@ -314,7 +318,9 @@ def main() -> None:
         if given.write:
             into_docs("journal.md", f"{command} backlog --write", "\n".join(lines))
     if given.case in (None, "idle"):
-        idle()
+        lines = idle()
+        if given.write:
+            into_docs("serve.md", f"{command} idle --write", "\n".join(lines))
 
 
 if __name__ == "__main__":
