@@ -25,7 +25,7 @@ from websockets.asyncio.server import Server as Listener
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from streamrnn.streams import Batch, Pipeline, Refused, Result
+from streamrnn.streams import Pipeline, Refused, Result
 from streamrnn.streams.sources import Source
 from streamrnn_server import pages, protocol
 from streamrnn_server.access import Access
@@ -220,7 +220,7 @@ class Server:
             self.sources.append(source)
             source.on_refused(self.pipeline.refuse)
             source.taker = self.pipeline
-            source.sink(partial(self._take_batch, again=source.again))
+            source.sink(self.pipeline.take_batch)
             source.start()
         # What was imported and compiled stays. To look through it all again and again took the
         # garbage collector 50 to 90 ms each time, for which every sample waited.
@@ -248,20 +248,6 @@ class Server:
         for before, result in recorder.newest(min(MOST_REMEMBERED, REMEMBERED // max(1, streams))):
             self.hub.remember(before, result)
             self.sinks.remember(before, result)
-
-    async def _take_batch(self, batch: Batch, *, again: bool) -> None:
-        """What a source brings. It waits while nothing is taken, as a file can, and until all of it
-        is durable; what is given up is taken once more, unless it comes `again` by itself.
-        """
-        while True:
-            while self.pipeline.halted or self.pipeline.full:
-                if self.pipeline.halted:
-                    await asyncio.sleep(SURVEY_S)
-                else:
-                    await self.pipeline.settled()
-            self.pipeline.take_batch(batch)
-            if again or not await self.pipeline.settled():
-                return
 
     async def _beats(self) -> None:
         """What happens by the clock."""

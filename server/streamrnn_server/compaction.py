@@ -29,9 +29,8 @@ from numpy.typing import NDArray
 from streamrnn.streams.marks import MOST, SENDER
 from streamrnn_server import columns
 from streamrnn_server.columns import Columns
-from streamrnn_server.journal import TURNED, Journal, Kind, Logged, decoded, log
+from streamrnn_server.journal import CHUNK, TURNED, Journal, Kind, Logged, decoded, log
 
-CHUNK = 4096  # samples
 PART_BYTES = 12 << 20  # of the log that are turned over together
 MOVED = 32  # streams of them in one transaction
 LEFT_BYTES = 1 << 20  # of rows that leave the log in one

@@ -75,7 +75,7 @@ class LimitsTable(msgspec.Struct, frozen=True, kw_only=True):
     message_kb: Annotated[Count, Meta(description="size of one message")] = 1024
     future_s: Annotated[
         Annotated[float, Meta(ge=0)],
-        Meta(description="how far ahead of this machine's clock the time of a sent sample may be"),
+        Meta(description="how far ahead of this machine's clock the time of a sample may be"),
     ] = 86_400.0
 
 

@@ -64,7 +64,9 @@ class TextSource(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
 
 
 class BrokerTable(msgspec.Struct, frozen=True, kw_only=True):
-    url: Annotated[Text, Meta(description="mqtt://host:port, or mqtts:// for TLS")]
+    url: Annotated[
+        Text, Meta(description="mqtt://host:port, or mqtts:// for TLS", extra=SECRET)
+    ]  # in which somebody may have put a password
     client_id: Annotated[
         Text,
         Meta(description="name of the session that the broker keeps; of no other client"),

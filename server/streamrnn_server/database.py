@@ -101,6 +101,9 @@ def told_if_damaged(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, zlib.error, ValueError, LookupError, TypeError) as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN):
+            raise JournalError(f"{path}: {error}") from None
         raise damaged(path, error) from None
 
 

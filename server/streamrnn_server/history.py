@@ -19,7 +19,7 @@ from streamrnn.streams.labels import Label
 from streamrnn_server import columns
 from streamrnn_server.columns import Columns
 from streamrnn_server.database import JournalError, opened_to_read, told_if_damaged
-from streamrnn_server.journal import FILE, RESET, Kind, decoded, kinds_of, log
+from streamrnn_server.journal import CHUNK, FILE, RESET, Kind, decoded, kinds_of, log
 
 T = TypeVar("T")
 
@@ -72,12 +72,15 @@ class History:
         self._path = path = Path(folder) / FILE
         self._db = opened_to_read(path)
         one, own = ("", ()) if stream is None else ("WHERE key = ?", (stream,))
-        with told_if_damaged(path):
-            self._db.execute("BEGIN")  # one moment for all that is read
-            self.kinds = kinds_of(self._db)
-            keys = self._db.execute(
-                f"SELECT key, id FROM streams {one} ORDER BY id", own
-            ).fetchall()
+        try:
+            with told_if_damaged(path):
+                self._db.execute("BEGIN")  # one moment for all that is read
+                self.kinds = kinds_of(self._db)
+                query = f"SELECT key, id FROM streams {one} ORDER BY id"
+                keys = self._db.execute(query, own).fetchall()
+        except JournalError:
+            self._db.close()
+            raise
         self.streams: dict[str, int] = dict(keys)
         if stream is not None:
             return
@@ -204,8 +207,9 @@ class History:
         while True:
             rows = self._db.execute(
                 "SELECT first, grp, n, width, body, packed FROM chunks WHERE stream = ? "
-                "AND first + n > ? AND first < ? AND t1 >= ? AND t0 < ? ORDER BY first LIMIT ?",
-                (id, start, end, t0, t1, PAGE),
+                "AND first > ? AND first + n > ? AND first < ? AND t1 >= ? AND t0 < ? "
+                "ORDER BY first LIMIT ?",
+                (id, start - CHUNK, start, end, t0, t1, PAGE),
             ).fetchall()
             if not rows:
                 return

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 FILE = "journal.sqlite"
 LOCK = "lock"
 TURNED = "turned"  # a fact, [row, stream]: see log
+CHUNK = 4096  # samples that one has at the most
 RESET = "reset"  # an event: somebody put the state of a stream back
 WAL_PAGES = 4096  # the write-ahead log is copied into the file when it has so many, at the latest
 WAL_BYTES = 1 << 26  # the file that it is in keeps, once it needed more

@@ -178,10 +178,12 @@ class Recorder:
         uptime: a clock that is a year ahead for a minute must not take all there is.
         """
         uptime = time.monotonic()
-        if math.isnan(self._aged):
-            with closing(self.journal.read()) as db:
-                (oldest,) = db.execute("SELECT min(arrived) FROM chunks").fetchone()
-            self._aged, self._aged_at = math.inf if oldest is None else oldest, uptime
+        with closing(self.journal.read()) as db:
+            (oldest,) = db.execute("SELECT min(arrived) FROM chunks").fetchone()
+        oldest = math.inf if oldest is None else oldest
+        # Much further back is nothing: there the clock was wrong, as at the start of a machine.
+        if math.isnan(self._aged) or oldest - self._aged > self.keep_days * DAY_S:
+            self._aged, self._aged_at = oldest, uptime
         self._aged += AGEING * (uptime - self._aged_at)
         self._aged = min(self._aged, time.time() - self.keep_days * DAY_S)
         self._aged_at = uptime

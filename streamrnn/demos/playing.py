@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from streamrnn.bank import Bank
 from streamrnn.sequences import END, START, WRITE
 from streamrnn.step import Step
-from streamrnn.streams import Batch, Source
+from streamrnn.streams import Source
 from streamrnn.streams.lines import Row
-from streamrnn.streams.sources import paced
+from streamrnn.streams.sources import Emitted, Timed, paced
 
 Rows = NDArray[np.float64]
 
@@ -39,17 +39,17 @@ class Play(Source):
         self.rate_hz, self.pause = rate_hz, pause
         super().__init__(f"play {keys[0]}", **kwargs)
 
-    def batches(self) -> AsyncGenerator[Batch, None]:
+    def batches(self) -> AsyncGenerator[Emitted, None]:
         return paced(self._timed())
 
-    def _timed(self) -> Iterator[tuple[float, Row]]:
+    def _timed(self) -> Iterator[Timed[None]]:
         count = 0
         while True:
             for sequence in self.sequences:
                 for rows in sequence:
                     each = np.broadcast_to(rows, (len(self.keys), len(self.channels))).tolist()
                     for key, x in zip(self.keys, each, strict=True):
-                        yield count / self.rate_hz, Row(key, None, x, self.channels)
+                        yield count / self.rate_hz, Row(key, None, x, self.channels), None
                     count += 1
                 count += self.pause
 

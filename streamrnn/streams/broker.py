@@ -74,7 +74,7 @@ def place(url: str) -> Place:
         parts, port = urlsplit(""), None
     usual = {"mqtt": 1883, "mqtts": 8883}.get(parts.scheme)
     expected = "expected mqtt://host:port, or mqtts:// for TLS"
-    if "@" in parts.netloc:  # not shown: it may hold a password
+    if "@" in url:  # not shown: it may hold a password
         raise ValueError(f"{expected}, without user and password, which have keys of their own")
     host = parts.hostname or ""
     known = host.isprintable() and host.split() == [host]

@@ -94,6 +94,11 @@ class Lines:
         self._times = TimeByValue(channels or ())  # of records
         self._before: Parse | None = None
 
+    @property
+    def begun(self) -> bool:
+        """Whether it is known how to read the file."""
+        return self._parse is not None
+
     def restart(self) -> None:
         """The next line is the first of a file; one without header continues the file before."""
         self.number = 0

@@ -31,6 +31,7 @@ from streamrnn.streams.refused import LastRefused, Refusals, Refused, failed
 from streamrnn.streams.resets import Resets
 from streamrnn.streams.timer import Timer
 
+HALTED_S = 0.25  # between looks whether it is taken again
 FLUSH_ROWS = 4096  # so many pending samples don't wait for the tick
 
 
@@ -268,6 +269,14 @@ class Pipeline:
         self._commits.write = write
         self._then, self._resets.durable = then, anew
         self._results.held = []
+
+    async def room(self) -> None:
+        """Wait until more can be taken: for who can, as a file; a sender is told why not."""
+        while self.halted or self.full:
+            if self.halted:
+                await asyncio.sleep(HALTED_S)
+            else:
+                await self.settled()
 
     def settled(self) -> "asyncio.Future[str]":
         """Done when what has been taken is durable: "", or why it is not, and was given up."""

@@ -4,6 +4,7 @@ A file is known again by what is in it. Names are used again when a file is rota
 uses its own numbers of files again as soon as one is deleted.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -34,6 +35,10 @@ class Places:
         name = self._name
         return {f"{name} at": at, f"{name} line": line, f"{name} is": _content(file, at)}
 
+    def begun(self, marked: Callable[[str], int]) -> bool:
+        """Whether anything of a file of that name was read."""
+        return bool(marked(f"{self._name} at"))
+
     def known(self, file: IO[bytes], marked: Callable[[str], int]) -> Place | None:
         """How far this very file was read, by what `marked(name)` says; None if it never was."""
         at = marked(f"{self._name} at")
@@ -44,7 +49,8 @@ class Places:
 
 def name_of(kind: str, path: Path, key: str | None, channels: Sequence[str] | None) -> str:
     """The name of a source that reads `channels` of a file into stream `key`."""
-    return " ".join([kind, str(path.absolute()), key or "", ",".join(channels or ())]).rstrip()
+    of = [kind, str(path.absolute()), key, None if channels is None else [*channels]]
+    return json.dumps(of, ensure_ascii=False)
 
 
 def digest(content: bytes) -> int:

@@ -2,18 +2,18 @@
 
 import math
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from streamz import Stream
 
-from streamrnn.streams.batch import DAY_S, Batch
+from streamrnn.streams.batch import DAY_S
 from streamrnn.streams.lines import Lines, Row
-from streamrnn.streams.places import digest, name_of
+from streamrnn.streams.places import Place, Places, digest, name_of
 from streamrnn.streams.refused import Refused
-from streamrnn.streams.sources import Source, paced
+from streamrnn.streams.sources import Emitted, Marks, Source, Timed, paced
 from streamrnn.streams.times import TIMES
 
 
@@ -74,59 +74,79 @@ class replay(Source):
             refuse=self._refusals.add,
             future_s=future_s,
         )
-        self._mark = name_of("played", self.path, key, channels)
+        self._name = name_of("played", self.path, key, channels)
+        self._places = Places(self._name)
 
-    def batches(self) -> AsyncGenerator[Batch, None]:
+    async def batches(self) -> AsyncGenerator[Emitted, None]:
         try:
             with self.path.open("rb") as file:
-                content = digest(b"".join(islice(file, 2)))  # a file may grow
+                known = self._places.known(file, self.marked)
         except FileNotFoundError as error:
             raise Refused("file", str(self.path), f"cannot be read: {error.strerror}") from None
-        same = self.marked(f"{self._mark} is") == content
-        done = self.marked(self._mark) if same else 0
-        return paced(
-            self._timed(done),
-            lambda count: {self._mark: done + count, f"{self._mark} is": content},
-        )
+        lap = self.marked(f"{self._name} lap") if known else 0
+        begin = Turn(lap, known or Place(0, 0))
+        async for part in paced(self._timed(begin), self._marks_at):
+            yield part
 
-    def _timed(self, done: int) -> Iterator[tuple[float, Row] | None]:
-        """Rows after the first `done` with the seconds after the start at which they are due."""
+    def _marks_at(self, turn: "Turn") -> Marks:
+        with self.path.open("rb") as file:
+            return {f"{self._name} lap": turn.lap, **self._places.marks(file, turn.place)}
+
+    def _timed(self, known: "Turn") -> Iterator["Timed[Turn] | None"]:
+        """Rows after what is known with the seconds after the start at which they are due."""
+        lap, (_, last) = known
         count, begin, shift = 0, None, 0.0
-        if done:
-            self.detail = f"goes on after {done} rows"
+        if last:
+            self.detail = f"goes on after line {last}" + f" of lap {lap + 1}" * self.looped
+        if lap:  # of what length is one?
+            times = Span()
+            for found in self._rows():
+                if found is None:
+                    yield None
+                elif found[0].t is not None:
+                    times.add(found[0].t)
+            shift = lap * times.lap
         while True:
-            before, times = count, Span()
-            for row in self._rows():
-                if row is None:
+            lines, times = 0, Span()
+            before = count
+            for found in self._rows():
+                if found is None:
                     yield None
                     continue
+                row, place = found
+                lines += 1
                 if row.t is not None:
                     times.add(row.t)
                     row = row._replace(t=row.t + shift)
-                count += 1
-                if count > done:
+                if place.line > last:
                     begin = row.t if begin is None else begin
-                    yield self._due(count - done - 1, row.t, begin), row
-            lap = count - before
-            if not lap:
+                    yield self._due(count, row.t, begin), row, Turn(lap, place)
+                    count += 1
+            if not lines:
                 error = "expected samples, found none that can be read"
                 if self._refusals.last is not None:
                     error += f"; last: {self._refusals.last.error}"
                 raise Refused("file", str(self.path), error)
             if not self.looped:
-                if count <= done:
+                if count == before:
                     self.detail = "all of it has been played; `streamrnn replay` runs it again"
                 return
-            skipped = max(0, done - count) // lap
-            count += skipped * lap
-            shift += (1 + skipped) * times.lap
+            lap, last = lap + 1, 0
+            shift += times.lap
 
-    def _rows(self) -> Iterator[Row | None]:
-        """The rows of the file; None now and then, even where there are bad lines only."""
+    def _rows(self) -> Iterator[tuple[Row, Place] | None]:
+        """The rows of the file, and where each ends; None now and then, even where there are bad
+        lines only.
+        """
         self._lines.restart()
         with self.path.open("rb") as file:
+            at = 0
             while lines := list(islice(file, 1000)):
-                yield from self._lines.rows(lines)
+                ends = [*accumulate(map(len, lines), initial=at)]
+                first, at = self._lines.number, ends[-1]
+                for row in self._lines.rows(lines):
+                    line = self._lines.number
+                    yield row, Place(ends[line - first], line)
                 yield None
 
     def _due(self, count: int, t: float | None, begin: float | None) -> float:
@@ -136,6 +156,13 @@ class replay(Source):
             error = f"expected a column of times ({', '.join(TIMES)}); name it or give rate_hz"
             raise Refused("file", str(self.path), error)
         return (t - begin) / self.speed
+
+
+class Turn(NamedTuple):
+    """How far a recording was played: so many times, and up to here."""
+
+    lap: int
+    place: Place
 
 
 class Span:
@@ -192,16 +219,15 @@ class text(Source):
         self.looped = loop
         super().__init__(f"text {key}", **kwargs)
 
-    def batches(self) -> AsyncGenerator[Batch, None]:
-        content = digest(
-            "\n".join(f"{path.absolute()} {_size(path)}" for path in self.paths).encode()
-        )
-        name = f"read {self.key}"
+    def batches(self) -> AsyncGenerator[Emitted, None]:
+        paths = [str(path.absolute()) for path in self.paths]
+        content = digest("\n".join(f"{path} {_size(path)}" for path in self.paths).encode())
+        name = f"read {self.key} {digest(chr(0).join(paths).encode()):x}"
         same = self.marked(f"{name} is") == content
         done = self.marked(name) if same else 0
-        return paced(self._timed(done), lambda count: {name: done + count, f"{name} is": content})
+        return paced(self._timed(done), lambda count: {name: count, f"{name} is": content})
 
-    def _timed(self, done: int) -> Iterator[tuple[float, Row]]:
+    def _timed(self, done: int) -> Iterator[Timed[int]]:
         """Tokens after the first `done` with the seconds after the start at which they are due."""
         count = 0
         while True:
@@ -217,7 +243,7 @@ class text(Source):
                     count += 1
                     if count > done:
                         due = (count - done - 1) / self.rate_hz
-                        yield due, Row(self.key, None, (token,), ("token",))
+                        yield due, Row(self.key, None, (token,), ("token",)), count
             lap = count - before
             if not lap:
                 raise Refused("file", str(self.name), "expected text, found none that can be read")

@@ -11,10 +11,9 @@ event loop, otherwise in streamz's own thread, and so do the nodes and sinks aft
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
-from contextlib import aclosing
-from itertools import chain, repeat
-from typing import Any, Literal, Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, aclosing
+from typing import Any, Literal, Protocol, TypeVar
 
 import streamz
 from tornado.ioloop import IOLoop
@@ -29,7 +28,10 @@ BATCH_ROWS = 4096
 TICK_S = 0.01  # rows that are due within it leave together
 RESTART_S = (1.0, 5.0, 30.0, 60.0)  # after an error that nobody expected; then the last again
 
+P = TypeVar("P")
 Marks = Mapping[str, int]
+Emitted = Batch | list[Batch]  # a list: what goes together
+Timed = tuple[float, Row, P]  # seconds after the start, when a row is due; where it is
 
 
 class Taker(Protocol):
@@ -39,6 +41,13 @@ class Taker(Protocol):
     """
 
     halts: int
+
+    async def room(self) -> None:
+        """Wait until more can be taken."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """What is taken within is made durable as a whole or not at all."""
+        ...
 
     def marked(self, name: str) -> int:
         """The last mark of that name that came with a batch, 0 if there is none."""
@@ -88,7 +97,7 @@ class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
         """`callback(refused)` is called for everything that could not be read."""
         self._refusals.on_refused(callback)
 
-    def batches(self) -> AsyncGenerator[Batch, None]:
+    def batches(self) -> AsyncGenerator[Emitted, None]:
         """What to emit, and when; begun again after an error that nobody expected."""
         raise NotImplementedError
 
@@ -122,10 +131,15 @@ class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
             return
         self._task = asyncio.current_task()
         try:
-            for wait_s in chain(RESTART_S, repeat(RESTART_S[-1])):
+            clock, fails = asyncio.get_running_loop().time, 0
+            while True:
                 self.state, self.detail = "running", ""
+                begun = clock()
                 if await self._whole():
                     break
+                fails = 0 if clock() - begun > RESTART_S[-1] else fails  # it went well for long
+                wait_s = RESTART_S[min(fails, len(RESTART_S) - 1)]
+                fails += 1
                 self.detail += f"; begins again in {wait_s:g} s"
                 await asyncio.sleep(wait_s)
         except asyncio.CancelledError:
@@ -138,8 +152,8 @@ class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
         """Emit all there is; False if an error ended it that may not come again."""
         try:
             async with aclosing(self.batches()) as batches:
-                async for batch in batches:
-                    await self._send(batch)
+                async for part in batches:
+                    await self._send([part] if isinstance(part, Batch) else part)
         except Refused as error:
             self._fail(str(error))
         except Exception as error:
@@ -155,8 +169,24 @@ class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
         self.state, self.detail = "failed", why
         log.error("source %s failed: %s", self.name, why)
 
-    async def _send(self, batch: Batch) -> None:
-        self._marks |= batch.marks
+    async def _send(self, part: Sequence[Batch]) -> None:
+        """Emit what goes together, and where there is a taker wait until all of it is durable; what
+        was given up is emitted once more, unless it comes again by itself.
+        """
+        if self.taker is None:
+            for batch in part:
+                self._marks |= batch.marks
+                await self._emitted(batch)
+            return
+        while True:
+            await self.taker.room()
+            with self.taker.together():
+                for batch in part:
+                    await self._emitted(batch)
+            if self.again or not await self.taker.settled():
+                return
+
+    async def _emitted(self, batch: Batch) -> None:
         try:
             await asyncio.gather(*self._emit(batch))
         except Exception as error:
@@ -166,30 +196,33 @@ class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
 
 
 async def paced(
-    rows: Iterable[tuple[float, Row] | None], marks: Callable[[int], Marks] = lambda count: {}
-) -> AsyncGenerator[Batch, None]:
-    """Rows as batches when they are due; given with the seconds after the start, in order.
+    rows: Iterable[Timed[P] | None], marks: Callable[[P], Marks] = lambda place: {}
+) -> AsyncGenerator[Emitted, None]:
+    """Rows as batches when they are due, in order.
 
     Who is more than a second late, because the machine slept or cannot keep up, goes on from there.
-    None among the rows: others may have their turn. marks(count) go with a batch, the last row of
-    which is the count-th.
+    None among the rows: others may have their turn. With rows that leave together go the marks of
+    the last one's place.
     """
-    count = 0
     async for bunch in _bunches(rows):
-        for batch in batches(bunch):
-            count += len(batch.keys)
-            yield batch._replace(marks=marks(count))
+        yield marked([row for row, _ in bunch], marks(bunch[-1][1]))
 
 
-async def _bunches(rows: Iterable[tuple[float, Row] | None]) -> AsyncIterator[list[Row]]:
+def marked(rows: Sequence[Row], marks: Marks) -> list[Batch]:
+    """Rows as batches that go together, and marks that go with them."""
+    *part, last = batches(rows)
+    return [*part, last._replace(marks=marks)]
+
+
+async def _bunches(rows: Iterable[Timed[P] | None]) -> AsyncIterator[list[tuple[Row, P]]]:
     clock = asyncio.get_running_loop().time
     start = clock()
-    bunch: list[Row] = []
+    bunch: list[tuple[Row, P]] = []
     for timed in rows:
         if timed is None:
             await asyncio.sleep(0)
             continue
-        due, row = timed
+        due, row, place = timed
         wait = start + due - clock()
         if wait > 0.0 and bunch:
             yield bunch
@@ -199,7 +232,7 @@ async def _bunches(rows: Iterable[tuple[float, Row] | None]) -> AsyncIterator[li
             await asyncio.sleep(max(wait, TICK_S))
         elif wait < -1.0:
             start -= wait
-        bunch.append(row)
+        bunch.append((row, place))
         if len(bunch) == BATCH_ROWS:
             yield bunch
             bunch = []

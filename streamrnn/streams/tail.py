@@ -18,7 +18,7 @@ from streamrnn.streams.batch import DAY_S, Batch
 from streamrnn.streams.lines import Lines, batches
 from streamrnn.streams.places import Place, Places, name_of
 from streamrnn.streams.refused import Refused
-from streamrnn.streams.sources import BATCH_ROWS, Marks, Source
+from streamrnn.streams.sources import BATCH_ROWS, Emitted, Marks, Source, marked
 
 CHUNK_BYTES = 1 << 16
 LINE_BYTES = 1 << 20  # a longer one is no sample, and would fill the memory
@@ -40,7 +40,12 @@ class Splitter:
         self._rest = b""
         self._too_long = False  # leaving out all until the next line
 
-    def feed(self, chunk: bytes) -> Iterator[Batch]:
+    @property
+    def at(self) -> int:
+        return self._at
+
+    def feed(self, chunk: bytes) -> Iterator[list[Batch]]:
+        """What goes together: the samples of whole lines, and how far these were read."""
         if self._too_long:
             left_out, end, chunk = chunk.partition(b"\n")
             self._at += len(left_out) + len(end)
@@ -52,11 +57,9 @@ class Splitter:
         rows = [(row, self._lines.number) for row in self._lines.rows(whole)]
         for start in range(0, len(rows), BATCH_ROWS):
             part = rows[start : start + BATCH_ROWS]
-            count = 0
-            for batch in batches([row for row, _ in part]):
-                count += len(batch.keys)
-                line = part[count - 1][1]
-                yield batch._replace(marks=self._marks(Place(ends[line - before], line)))
+            line = part[-1][1]
+            place = Place(ends[line - before], line)
+            yield marked([row for row, _ in part], self._marks(place))
         if len(self._rest) > LINE_BYTES:
             self._at += len(self._rest)
             self._rest, self._too_long = b"", True
@@ -74,10 +77,10 @@ class Splitter:
         left_out, end, self._rest = (self._rest + chunk).rpartition(b"\n")
         self._at += len(left_out) + len(end)
 
-    def finish(self) -> Iterator[Batch]:
+    def finish(self) -> list[Batch]:
         """The file has ended: what waits is a line too."""
         rest, self._rest = self._rest, b""
-        yield from batches(list(self._lines.rows([rest])))
+        return [*batches(list(self._lines.rows([rest])))]
 
 
 @Stream.register_api(staticmethod)
@@ -93,7 +96,8 @@ class follow(Source):
     key, time, channels, future_s   as for replay
 
     With a taker that has a journal it goes on after the last line that is in there, whatever
-    `from_end` says; what was appended before the file was replaced, while nobody looked, is gone.
+    `from_end` says. What nobody looked at before the file was replaced is gone, and a file without
+    header that continues one with a header is only understood by who has read that one's.
     """
 
     def __init__(
@@ -122,26 +126,26 @@ class follow(Source):
             refuse=self._refusals.add,
             future_s=future_s,
         )
+        self._skipped: Marks = {}  # how far `from_end` left out what was there
         self._places = Places(name_of("followed", self.path, key, channels))
 
-    async def batches(self) -> AsyncGenerator[Batch, None]:
-        skip = self.from_end
+    async def batches(self) -> AsyncGenerator[Emitted, None]:
+        skip = self.from_end and not self._places.begun(self._known)
         while True:
             skip = not await self._come() and skip
             with self.path.open("rb", buffering=0) as file:
                 self.state, self.detail = "running", ""
                 marks = partial(self._places.marks, file)
-                place = self._go_on(file)
-                skip = skip and not place
-                splitter = Splitter(self._lines, marks, place)
+                at = self._go_on(file)
+                splitter = Splitter(self._lines, marks, at)
                 replaced = False
                 while True:
                     chunk = file.read(CHUNK_BYTES)
                     if chunk and skip:
                         splitter.skip(chunk)
                     elif chunk:
-                        for batch in splitter.feed(chunk):
-                            yield batch
+                        for part in splitter.feed(chunk):
+                            yield part
                     elif replaced:
                         break
                     elif self._truncated(file.fileno(), file.tell()):
@@ -149,20 +153,25 @@ class follow(Source):
                         self._lines.restart()
                         splitter = Splitter(self._lines, marks)
                     else:
-                        skip = False
+                        if skip:
+                            skip, place = False, Place(splitter.at, self._lines.number)
+                            self._skipped = marks(place)
                         # Look once more after that: the writer may have added its last lines.
                         replaced = self._replaced(file.fileno())
                     await asyncio.sleep(0.0 if chunk or replaced else self.poll_s)
-                for batch in splitter.finish():
-                    yield batch
+                yield splitter.finish()
+
+    def _known(self, name: str) -> int:
+        return self.marked(name) or self._skipped.get(name, 0)
 
     def _go_on(self, file: IO[bytes]) -> int:
         """Go where the file was read up to; where that is."""
         self._lines.restart()
-        known = self._places.known(file, self.marked)
+        known = self._places.known(file, self._known)
         if known is None:
             return 0
-        list(self._lines.rows([file.readline(LINE_BYTES)]))  # the header, or one that was read
+        while not self._lines.begun and file.tell() < known.at:  # up to the header, or a sample
+            list(self._lines.rows([file.readline()]))
         file.seek(known.at)
         self._lines.number = known.line
         return known.at
@@ -225,7 +234,7 @@ class stdin(Source):
         self._room = threading.Semaphore(8)  # chunks read ahead
         self._thread: threading.Thread | None = None
 
-    async def batches(self) -> AsyncGenerator[Batch, None]:
+    async def batches(self) -> AsyncGenerator[Emitted, None]:
         if self._thread is None:
             # A thread, because on Windows no event loop can wait for a console or pipe. It reads
             # the descriptor, not sys.stdin, whose lock it would hold when Python exits: that is
@@ -236,11 +245,10 @@ class stdin(Source):
             self._thread.start()
         while chunk := await self._chunks.get():
             self._room.release()
-            for batch in self._splitter.feed(chunk):
-                yield batch
+            for part in self._splitter.feed(chunk):
+                yield part
         self._thread = None
-        for batch in self._splitter.finish():
-            yield batch
+        yield self._splitter.finish()
 
     def _descriptor(self) -> int:
         if self.fd is not None:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import math
+import random
 import sqlite3
 from contextlib import closing
 from itertools import islice
@@ -102,7 +103,7 @@ def test_the_past_stands_still_while_it_is_read(run):
 
 
 def test_what_is_read_for_long_holds_up_nobody(run, monkeypatch):
-    """Chunks are joined and the log is turned over meanwhile; the write-ahead log begins anew."""
+    """The log is turned over meanwhile; the write-ahead log begins anew."""
     monkeypatch.setattr(compaction, "CHUNK", 64)
     monkeypatch.setattr("streamrnn_server.history.PAGE", 2)
     monkeypatch.setattr("streamrnn_server.journal.CHECKPOINT_BYTES", 1000)
@@ -130,6 +131,32 @@ def test_what_is_read_for_long_holds_up_nobody(run, monkeypatch):
         for column in range(1, 4):
             assert b"".join(of[column] for of in one) == b"".join(of[column] for of in other)
         assert sum((of[4] for of in one), []) == sum((of[4] for of in other), [])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_chunks_that_are_joined_while_they_are_read_give_each_sample_once(run, monkeypatch, seed):
+    draw, keys = random.Random(seed), ("a", "b", "c")
+    monkeypatch.setattr(compaction, "CHUNK", 64)
+    monkeypatch.setattr("streamrnn_server.history.PAGE", draw.choice([1, 2]))
+    for n in range(draw.randint(1, 8)):
+        run.take(drawn(draw.choice([3, 10, 40]), seed=n, keys=keys))
+        turn(run)
+    run.take(drawn(draw.choice([1, 7, 30]), seed=99, keys=keys))
+    span = {"t0": 3.0, "t1": 30.0} if seed % 3 == 0 else {}
+    with History(run.journal.folder) as past:
+        want = [bits(part) for part in past.samples(**span)]
+    found = []
+    with History(run.journal.folder) as past:
+        for part in past.samples(**span):
+            found.append(bits(part))
+            if len(found) < 12:
+                run.take(drawn(draw.choice([1, 5, 12, 30]), seed=len(found) + 200, keys=keys))
+                turn(run)
+    for key in keys:
+        one, other = ([of for of in all if of[0] == key] for all in (found, want))
+        assert sum((of[4] for of in one), []) == sum((of[4] for of in other), [])
+        for column in range(1, 4):
+            assert b"".join(of[column] for of in one) == b"".join(of[column] for of in other)
 
 
 @pytest.mark.parametrize("turned", [0, 2, 5])

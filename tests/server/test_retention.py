@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from types import SimpleNamespace
 
 import numpy as np
@@ -169,6 +169,34 @@ def test_commits_wait_the_longer_the_log_is(tmp_path, monkeypatch):
     run.stop()
 
 
+def test_a_commit_waits_once_it_is_written_for_its_size_and_not_for_a_stop(tmp_path, monkeypatch):
+    monkeypatch.setattr(recorder, "LOG_BYTES", 2_000)
+    monkeypatch.setattr(recorder, "BRAKED_S", 1e9)
+    run = Run(tmp_path, Rule("*", lambda channels: Leaky(1)))
+    waits = []
+    with monkeypatch.context() as patch:
+        counts = run.recorder.journal
+        patch.setattr(
+            run.recorder._closing, "wait", lambda s: waits.append((s, int(counts.counts.sum())))
+        )
+        while not waits:
+            run.take([("a", [0.5])])
+        before = run.pipeline.samples
+        for n in range(100):
+            run.pipeline.take("a", [0.5], n)
+        run.pipeline.flush()
+    (small, first), *_, (large, last) = waits
+    assert first < last == before + 100 and large > 50 * small
+    monkeypatch.setattr(recorder, "BRAKED_BYTES_S", 1e-9)
+    run.pipeline.take("a", [0.5])
+    waiting = Thread(target=run.pipeline.flush)
+    waiting.start()
+    run.recorder._closing.set()  # what close() does first
+    waiting.join(20)
+    assert not waiting.is_alive()
+    run.stop()
+
+
 def test_a_commit_that_waited_and_cannot_be_written_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(recorder, "LOG_BYTES", 1)
     run = Run(tmp_path, Rule("*", lambda channels: Leaky(1)))
@@ -217,6 +245,10 @@ def test_a_clock_that_jumps_does_not_take_what_is_kept(tmp_path, monkeypatch):
     assert later(0, wall=365) == 375
     assert later(0.01) == pytest.approx(374.01)
     assert later(0, wall=-365) == pytest.approx(10)
+    later(0, wall=-11_000)  # as a machine without a battery begins
+    later(0.001, wall=11_000)
+    run.journal.in_thread(lambda db: db.execute("UPDATE chunks SET arrived = 1e9")).result()
+    assert later(1) == pytest.approx(10)
     run.die()
 
 

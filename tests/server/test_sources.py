@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import os
 import threading
@@ -51,7 +52,7 @@ def breaks(monkeypatch, s, often, once):
         append(*arguments)
 
     monkeypatch.setattr(journal, "_append", full)
-    monkeypatch.setattr("streamrnn_server.app.SURVEY_S", 0.02)
+    monkeypatch.setattr("streamrnn.streams.pipeline.HALTED_S", 0.02)
 
 
 @pytest.mark.parametrize("kind", [follow, replay])
@@ -94,3 +95,22 @@ def test_what_was_read_from_standard_input_is_taken_once_there_is_room(tmp_path,
     run(main())
     os.close(reads)
     assert kept(tmp_path) == {"stdin": [*range(500)]}
+
+
+def test_what_is_read_at_once_is_committed_at_once_whatever_its_channels(tmp_path, monkeypatch):
+    path = tmp_path / "gateway.ndjson"
+    rows = [("ab"[n % 2], n, ("temp", "load")[n % 2]) for n in range(400)]
+    lines = [json.dumps({"stream": key, "t": t, name: t}) + "\n" for key, t, name in rows]
+    path.write_text("".join(lines))
+
+    async def main():
+        async with started(tmp_path, partial(follow, path, poll_s=0.02)) as s:
+            breaks(monkeypatch, s, often=1, once=0)
+            writes, write = [], s.recorder.journal.write
+            monkeypatch.setattr(s.recorder.journal, "write", lambda c: writes.append(c) or write(c))
+            await comes(s, 400)
+            await asyncio.sleep(0.05)
+            return len(writes)
+
+    assert run(main()) <= 4
+    assert kept(tmp_path) == {"a": [*range(0, 400, 2)], "b": [*range(1, 400, 2)]}

@@ -3,14 +3,23 @@
 import asyncio
 import math
 import os
+import time
+from contextlib import nullcontext
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamrnn.streams import follow, replay, tail, text
+from streamrnn.streams.batch import DAY_S
+from streamrnn.streams.sources import Source
 from tests.streams.virtual import run, until
+
+
+async def durable():
+    return ""
 
 
 class Kept:
@@ -18,7 +27,12 @@ class Kept:
 
     def __init__(self):
         self.marks, self.rows = {}, []
-        self.taker = SimpleNamespace(marked=lambda name: self.marks.get(name, 0))
+        self.taker = SimpleNamespace(
+            marked=lambda name: self.marks.get(name, 0),
+            room=durable,
+            settled=durable,
+            together=nullcontext,
+        )
 
     def play(self, make, *, batches=math.inf, at_rest=None):
         """A run that ends after so many batches, or once `at_rest(source)` or the source ended."""
@@ -116,6 +130,86 @@ def test_lines_that_came_while_nobody_followed_are_read_even_from_the_end(tmp_pa
     assert kept.values == [1, 2, 3]
 
 
+def test_a_file_that_was_replaced_is_not_left_out_by_from_end(tmp_path):
+    path, kept = tmp_path / "log.csv", Kept()
+    path.write_text("t,temp\n1,1\n2,2\n")
+    kept.play(following(path), at_rest=rested())
+    path.unlink()
+    path.write_text("t,temp\n3,3\n4,4\n5,5\n")
+    kept.play(following(path, from_end=True), at_rest=rested())
+    assert kept.values == [1, 2, 3, 4, 5]
+
+
+def test_what_comes_after_the_end_is_gone_on_with(tmp_path):
+    path, kept = tmp_path / "log.csv", Kept()
+    path.write_text("temp\n1\n2\n")
+
+    def appended(line):
+        rest = rested()
+
+        def at_rest(source, count):
+            if not path.read_text().endswith(line) and rest(source, count):
+                with path.open("a") as file:
+                    file.write(line)
+            return count > 0
+
+        return at_rest
+
+    for line in ("3\n", "4\n", "5\n"):
+        kept.play(following(path, from_end=True), at_rest=appended(line))
+    assert kept.values == [3, 4, 5]
+    kept.play(following(path), at_rest=rested())
+    assert kept.values == [3, 4, 5]
+
+
+def test_an_error_before_the_first_new_line_loses_none(tmp_path, monkeypatch):
+    path, found, calls, inside = tmp_path / "log.csv", [], [], os.fstat
+    path.write_text("temp\n1\n2\n")
+
+    def fstat(fd):
+        calls.append(fd)
+        if len(calls) == 6:
+            with path.open("a") as file:
+                file.write("3\n4\n")
+            raise OSError("the disk is away")
+        return inside(fd)
+
+    async def main():
+        source = follow(path, from_end=True, asynchronous=True)
+        source.sink(lambda batch: found.extend(batch.x[:, 0]))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fstat", fstat)
+            source.start()
+            await until(lambda: len(calls) > 20)
+        with path.open("a") as file:
+            file.write("5\n")
+        await until(lambda: len(found) == 3)
+        source.stop()
+
+    run(main())
+    assert found == [3, 4, 5]
+
+
+def test_a_header_is_found_behind_empty_lines(tmp_path):
+    path, kept = tmp_path / "log.csv", Kept()
+    path.write_text("\n \nt,temp\n1,1\n2,2\n")
+    kept.play(following(path), at_rest=rested())
+    with path.open("a") as file:
+        file.write("3,3\n4,4\n")
+    kept.play(following(path), at_rest=rested())
+    assert [(t, x) for _, t, x in kept.rows] == [(n, [n]) for n in range(1, 5)]
+
+
+def test_files_that_begin_alike_are_told_apart(tmp_path):
+    path, kept = tmp_path / "log.csv", Kept()
+    begin = "temp\n" + "1\n" * 2000
+    path.write_text(begin + "2\n")
+    kept.play(following(path), at_rest=rested())
+    path.write_text(begin + "3\n")
+    kept.play(following(path), at_rest=rested())
+    assert kept.values == ([1] * 2000 + [2]) + ([1] * 2000 + [3])
+
+
 def test_bad_lines_keep_their_numbers_where_a_file_is_gone_on_with(tmp_path):
     path, kept = tmp_path / "log.csv", Kept()
     path.write_text("temp,load\n1,2\n3,4\n")
@@ -192,9 +286,27 @@ def test_a_recording_that_has_grown_is_played_on_and_another_from_its_beginning(
     kept.play(make)
     path.write_text("temp\n1\n2\n3\n")
     kept.play(make)
+    path.write_text("temp\n1\n2\n4\n")
+    kept.play(make)
     path.write_text("temp\n7\n")
     kept.play(make)
-    assert kept.values == [1, 2, 3, 7]
+    assert kept.values == [1, 2, 3, 1, 2, 4, 7]
+
+
+def test_a_row_that_was_too_far_ahead_shifts_none(tmp_path, monkeypatch):
+    path, kept, now = tmp_path / "pump.csv", Kept(), time.time()
+
+    def make(**kwargs):
+        return replay(path, rate_hz=math.inf, **kwargs)
+
+    ahead = [0, DAY_S + 600, 1, 2, 3]
+    path.write_text("t,temp\n" + "".join(f"{now + s},{n}\n" for n, s in enumerate(ahead)))
+    kept.play(make)
+    with path.open("a") as file:
+        file.write(f"{now + 4},5\n")
+    monkeypatch.setattr("streamrnn.streams.lines.time.time", lambda: now + 3600)
+    kept.play(make)
+    assert kept.values == [0, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("loop", [False, True])
@@ -214,6 +326,36 @@ def test_a_text_goes_on_after_its_last_token(tmp_path, monkeypatch, loop):
         kept.play(make, batches=end)
     assert len(kept.rows) == (32 if loop else 10)
     assert kept.values == once.values[: len(kept.rows)]
+
+
+def test_texts_of_one_stream_have_their_own_places(tmp_path):
+    kept, letters = Kept(), SimpleNamespace(encode=lambda text: [ord(letter) for letter in text])
+    for name in ("a", "bb", "a", "bb"):
+        path = tmp_path / f"{name}.txt"
+        path.write_text(name)
+        kept.play(lambda path=path, **kwargs: text([path], letters, rate_hz=math.inf, **kwargs))
+    assert kept.values == [ord(letter) for letter in "abb"]
+
+
+def test_a_source_that_went_well_for_long_waits_no_longer_after_an_error():
+    class Broken(Source):
+        begins = []
+
+        async def batches(self):
+            self.begins.append(asyncio.get_running_loop().time())
+            await asyncio.sleep(90 if len(self.begins) > 2 else 0)
+            if len(self.begins) < 5:
+                raise OSError("away")
+            yield []
+
+    async def main():
+        source = Broken("broken", asynchronous=True)
+        source.start()
+        while not source.stopped:
+            await asyncio.sleep(10)
+        return source.begins
+
+    assert np.diff(run(main())) == pytest.approx([1, 5, 91, 91])
 
 
 def test_without_a_taker_a_source_that_is_started_again_begins_anew(tmp_path):

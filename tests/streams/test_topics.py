@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamrnn.streams import Broker, Pipeline, Refused, Rule, Topic, mqtt
+from streamrnn.streams.broker import place
 from streamrnn.streams.lines import Lines
 from streamrnn.streams.subscribed import Connected, Received, Unacknowledged, _Chunk, _Room
 from tests.leaky import Leaky
@@ -225,3 +226,13 @@ def test_a_line_of_whatever_depth_is_read_or_refused():
         )
     ]
     assert len(refused) == len(range(1, 1100, 3)) - 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["user:rain@broker:1883", "mqtt:/user:rain@broker", "mqtt:user:rain@a", "mqtt://u:rain@a"],
+)
+def test_a_password_in_an_address_is_not_shown(url):
+    with pytest.raises(ValueError) as refused:
+        place(url)
+    assert "rain" not in str(refused.value) and "keys of their own" in str(refused.value)
