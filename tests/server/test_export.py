@@ -83,7 +83,8 @@ def run(tmp_path):
 def read_again(content, format):
     """(key, t, {channel: value}) of what an export holds."""
     if format == "parquet":
-        parquet = need("pyarrow.parquet", "exporting Parquet")
+        from pyarrow import parquet
+
         rows = parquet.read_table(io.BytesIO(content)).to_pylist()
         return [(row.pop("stream"), row.pop("t"), row) for row in rows]
     lines = Lines("file", "", refuse=pytest.fail)
@@ -94,6 +95,8 @@ def read_again(content, format):
 @pytest.mark.parametrize("rows", [4096, 3])
 @pytest.mark.parametrize("format", FORMATS)
 def test_names_that_clash_lose_nothing(run, format, rows, monkeypatch):
+    if format == "parquet":
+        need("pyarrow.parquet", "exporting Parquet")
     monkeypatch.setattr("streamrnn_server.export.ROWS", rows)
     out = io.BytesIO()
     with History(run.journal.folder) as past:
