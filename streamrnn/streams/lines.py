@@ -103,7 +103,7 @@ class Lines:
         """The next line is the first of a file; one without header continues the file before."""
         self.number = 0
         self._times = TimeByValue(self.channels or ())
-        self._before, self._parse = self._parse, None
+        self._before, self._parse = self._parse or self._before, None
 
     def rows(self, lines: Iterable[bytes]) -> Iterator[Row]:
         """The samples of the next lines. Raises Refused for a header that does not fit."""
@@ -121,7 +121,8 @@ class Lines:
                 row = self._parse(where, text, now)
             except (Refused, UnicodeDecodeError, csv.Error, RecursionError) as error:
                 refused = _refused(where, error)
-                if self._parse is None:  # without its header the rest means nothing
+                if self._parse is None and self._before != self._json:
+                    # Without its header the rest means nothing.
                     raise refused from None
                 self.refuse(refused)
             else:
@@ -137,7 +138,8 @@ class Lines:
             else:
                 self._parse = self._before
                 return True
-        if text.lstrip().startswith("{"):
+        # After a file of records comes another one, even if its first line is damaged.
+        if text.lstrip().startswith("{") or self._before == self._json:
             self._parse = self._json
             return True
         delimiter = max(",;\t", key=_QUOTED.sub("", text).count)

@@ -184,12 +184,41 @@ def test_the_next_file_may_come_without_its_header(again):
     assert row.x == [3.0, 4.0] and row.channels == ("temp", "load")
 
 
+def test_a_file_without_lines_may_come_before_the_one_without_header():
+    lines = Lines("f", "key", refuse=pytest.fail)
+    list(lines.rows([b"temp,load", b"1,2"]))
+    lines.restart()
+    lines.restart()
+    (row,) = lines.rows([b"3,4"])
+    assert row.channels == ("temp", "load")
+
+
 def test_the_next_file_may_have_other_columns():
     lines = Lines("f", "key", refuse=pytest.fail)
     list(lines.rows([b"temp,load", b"1,2"]))
     lines.restart()
     (row,) = lines.rows([b"load", b"4"])
     assert row.channels == ("load",)
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind", "error"),
+    [
+        ('\udcff"temp": 1}', "line", "f:1: expected UTF-8 text: invalid start byte"),
+        ('1.5, "load": 1}', "json",
+         "f:1: expected one JSON object: JSON is malformed: trailing characters (byte 4)"),
+    ],
+)  # fmt: skip
+def test_a_damaged_line_may_begin_the_next_file_of_records(bad, kind, error):
+    refused = []
+    lines = Lines("f", "key", refuse=refused.append)
+    list(lines.rows([b'{"temp": 1, "load": 2}']))
+    for _ in range(2):  # also after one that had nothing else
+        lines.restart()
+        assert list(lines.rows([bad.encode("utf-8", "surrogateescape")])) == []
+    (row,) = lines.rows([b'{"temp": 3, "load": 4}'])
+    assert row.x == [3.0, 4.0] and row.channels == ("temp", "load")
+    assert [(r.kind, str(r)) for r in refused] == [(kind, error)] * 2
 
 
 def test_rows_become_batches_that_end_where_the_channels_change():
