@@ -165,10 +165,12 @@ class Ingest:
                 return self._batch(record, number, row, where)
             if self._is_label(record):
                 return self._label(record, number, row, where)
-            sample = self._sample(where, record)
+            return self._take(*self._sample(where, record), number, row)
         except Refused as refused:
             return self._refuse(refused, number, row)
-        return self._take(*sample, number, row)
+        except RecursionError:  # of what shows it in an error
+            error = "expected a JSON object or a number, got one that is nested too deeply"
+            return self._refuse(Refused("json", where, error), number, row)
 
     def _is_label(self, record: Any) -> bool:
         """A channel may be called label, too."""

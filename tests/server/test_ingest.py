@@ -71,6 +71,24 @@ def test_lines_that_are_taken(line, key, t, x):
     run(main())
 
 
+@pytest.mark.parametrize("line", ["%s", '{"stream": %s, "x": [1]}', '{"stream": "a", "x": [%s]}'])
+def test_what_is_nested_so_deeply_that_no_error_can_show_it_is_refused(line):
+    """Python's limit is 1000, of which an unknown part is used up here: all depths near it come."""
+
+    async def main():
+        pipeline = Pipeline([leaky()])
+        ingest = Ingest(pipeline, "kitchen")
+        depths = range(880, 1000)
+        for depth in depths:
+            message = line % ("[" * depth + "1" + "]" * depth)
+            taken, settled = await ingest.take(f"{message}\n7")
+            assert taken.taken == 1 and [refused.line for refused in taken.refused] == [1]
+            await settled
+        assert pipeline.refused.total() == len(depths) and "internal" not in pipeline.refused
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("line", "kind", "error"),
     [
