@@ -77,7 +77,7 @@ class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
 
     def __init__(self, name: str, *, start: bool = False, **kwargs: Any) -> None:
         self._refusals = Refusals()
-        self._marks: dict[str, int] = {}  # of all that was emitted since the start
+        self._marks: dict[str, int] = {}  # since the start, of what no taker has heard of
         self._task: asyncio.Task[Any] | None = None
         if kwargs.get("asynchronous"):
             # Without it streamz 0.6.6 takes a thread all the same (Stream.__init__, at its end).
@@ -106,7 +106,8 @@ class Source(streamz.Source):  # type: ignore[misc]  # streamz has no types
 
         With a taker that makes things durable, over restarts of the program too.
         """
-        return self._marks.get(name, 0) if self.taker is None else self.taker.marked(name)
+        known = 0 if self.taker is None else self.taker.marked(name)
+        return known or self._marks.get(name, 0)
 
     def start(self) -> None:
         """Begin, or begin anew; does nothing while running."""

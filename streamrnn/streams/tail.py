@@ -28,7 +28,7 @@ class Splitter:
     """Bytes in, whole lines out; the last, unfinished one waits for its end.
 
     marks   what goes with a batch whose last line ends at a place of the file
-    at      where the first byte is
+    at      where the first byte is; then where what waits begins
     """
 
     def __init__(
@@ -36,23 +36,19 @@ class Splitter:
     ) -> None:
         self._lines = lines
         self._marks = marks
-        self._at = at  # where the rest begins
+        self.at = at
         self._rest = b""
         self._too_long = False  # leaving out all until the next line
-
-    @property
-    def at(self) -> int:
-        return self._at
 
     def feed(self, chunk: bytes) -> Iterator[list[Batch]]:
         """What goes together: the samples of whole lines, and how far these were read."""
         if self._too_long:
             left_out, end, chunk = chunk.partition(b"\n")
-            self._at += len(left_out) + len(end)
+            self.at += len(left_out) + len(end)
             self._too_long = not end
         *whole, self._rest = (self._rest + chunk).split(b"\n")
-        ends = [*accumulate((len(line) + 1 for line in whole), initial=self._at)]
-        self._at = ends[-1]
+        ends = [*accumulate((len(line) + 1 for line in whole), initial=self.at)]
+        self.at = ends[-1]
         before = self._lines.number
         rows = [(row, self._lines.number) for row in self._lines.rows(whole)]
         for start in range(0, len(rows), BATCH_ROWS):
@@ -61,7 +57,7 @@ class Splitter:
             place = Place(ends[line - before], line)
             yield marked([row for row, _ in part], self._marks(place))
         if len(self._rest) > LINE_BYTES:
-            self._at += len(self._rest)
+            self.at += len(self._rest)
             self._rest, self._too_long = b"", True
             self._lines.number += 1
             error = f"expected at most {LINE_BYTES} bytes; this line is left out"
@@ -75,7 +71,7 @@ class Splitter:
             self._lines.number -= 1
         self._lines.number += chunk.count(b"\n")
         left_out, end, self._rest = (self._rest + chunk).rpartition(b"\n")
-        self._at += len(left_out) + len(end)
+        self.at += len(left_out) + len(end)
 
     def finish(self) -> list[Batch]:
         """The file has ended: what waits is a line too."""
@@ -126,11 +122,10 @@ class follow(Source):
             refuse=self._refusals.add,
             future_s=future_s,
         )
-        self._skipped: Marks = {}  # how far `from_end` left out what was there
         self._places = Places(name_of("followed", self.path, key, channels))
 
     async def batches(self) -> AsyncGenerator[Emitted, None]:
-        skip = self.from_end and not self._places.begun(self._known)
+        skip = self.from_end and not self._places.begun(self.marked)
         while True:
             skip = not await self._come() and skip
             with self.path.open("rb", buffering=0) as file:
@@ -154,20 +149,17 @@ class follow(Source):
                         splitter = Splitter(self._lines, marks)
                     else:
                         if skip:
-                            skip, place = False, Place(splitter.at, self._lines.number)
-                            self._skipped = marks(place)
+                            skip = False
+                            self._marks |= marks(Place(splitter.at, self._lines.number))
                         # Look once more after that: the writer may have added its last lines.
                         replaced = self._replaced(file.fileno())
                     await asyncio.sleep(0.0 if chunk or replaced else self.poll_s)
                 yield splitter.finish()
 
-    def _known(self, name: str) -> int:
-        return self.marked(name) or self._skipped.get(name, 0)
-
     def _go_on(self, file: IO[bytes]) -> int:
         """Go where the file was read up to; where that is."""
         self._lines.restart()
-        known = self._places.known(file, self._known)
+        known = self._places.known(file, self.marked)
         if known is None:
             return 0
         while not self._lines.begun and file.tell() < known.at:  # up to the header, or a sample

@@ -162,6 +162,31 @@ def test_what_comes_after_the_end_is_gone_on_with(tmp_path):
     assert kept.values == [3, 4, 5]
 
 
+def test_who_starts_anew_leaves_out_what_came_in_between(tmp_path):
+    path, found = tmp_path / "log.csv", []
+    path.write_text("temp\n1\n")
+
+    async def main():
+        source = follow(path, from_end=True, asynchronous=True)
+        source.sink(lambda batch: found.extend(batch.x[:, 0]))
+        for line in ("2\n", "3\n"):
+            source.start()
+            await asyncio.sleep(1)
+            source.stop()
+            await until(lambda: source.state == "ended")
+            with path.open("a") as file:
+                file.write(line)
+        source.start()
+        await asyncio.sleep(1)
+        with path.open("a") as file:
+            file.write("4\n")
+        await until(lambda: found)
+        source.stop()
+
+    run(main())
+    assert found == [4]
+
+
 def test_an_error_before_the_first_new_line_loses_none(tmp_path, monkeypatch):
     path, found, calls, inside = tmp_path / "log.csv", [], [], os.fstat
     path.write_text("temp\n1\n2\n")
